@@ -1,0 +1,1 @@
+"""Runs Tejido on one machine without Docker."""

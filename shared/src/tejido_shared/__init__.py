@@ -1,0 +1,1 @@
+"""What every service of Tejido stands on."""
