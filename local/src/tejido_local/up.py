@@ -1,0 +1,325 @@
+"""`./tejido up`: the whole house on this machine, from PostgreSQL to the identity provider, until Ctrl-C."""
+
+import fcntl
+import importlib
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tejido_local import secrets
+from tejido_local.identity import Identity
+from tejido_local.paths import ROOT, SERVICES, STATE
+from tejido_local.postgres import Postgres, PostgresError
+from tejido_local.processes import Program, Supervisor, free_port, port_is_free, stop_leftovers, tail
+from tejido_local.redis import Redis, RedisError
+from tejido_local.texts import language, say
+
+if TYPE_CHECKING:
+    from tejido_shared.jurisdiction import Jurisdiction
+
+JURISDICTIONS = ROOT / "jurisdictions"
+DEFAULT_JURISDICTION = "co-bogota"
+
+_PORTS = {
+    "registry": 1,
+    "projects": 2,
+    "requests": 3,
+    "notifications": 4,
+    "mailbox": 25,
+    "smtp": 26,
+    "postgres": 32,
+    "redis": 37,
+    "identity": 80,
+}
+
+_LOCK, _RUNNING, _PACK = STATE / "up.lock", STATE / "up.json", STATE / "jurisdiction"
+_DATA = ("identity", "mailbox", "run")
+
+# What all our programs import. Nothing here starts a thread or reads the environment.
+_PRELOAD = (
+    "alembic.command",
+    "alembic.autogenerate",
+    "babel.dates",
+    "celery.app.amqp",
+    "celery.app.control",
+    "celery.apps.beat",
+    "celery.apps.worker",
+    "celery.bin.celery",
+    "celery.concurrency.prefork",
+    "celery.worker.components",
+    "celery.worker.consumer",
+    "cryptography.fernet",
+    "email_validator",
+    "fastapi",
+    "fastapi.openapi.docs",
+    "httptools",
+    "httpx2",
+    "jwt",
+    "kombu.transport.redis",
+    "limits.strategies",
+    "prometheus_client",
+    "psycopg",
+    "sqlakeyset",
+    "sqlalchemy.dialects.postgresql.psycopg",
+    "sqlalchemy.orm",
+    "structlog",
+    "uvicorn.loops.uvloop",
+    "uvicorn.protocols.http.httptools_impl",
+    "tejido_shared.api",
+    "tejido_shared.auth",
+    "tejido_shared.jurisdiction",
+    "tejido_shared.manage",
+    "tejido_shared.relay",
+    "tejido_shared.worker",
+)
+
+
+@dataclass(frozen=True)
+class House:
+    """What runs and where: given to `tejido_local.sample.load`. `environments` has, by service, all its variables."""
+
+    jurisdiction: Path
+    urls: Mapping[str, str]
+    environments: Mapping[str, Mapping[str, str]]
+    identity: Identity
+
+
+class UpError(Exception):
+    """Why the house cannot start. `code` and `params` are its text."""
+
+    def __init__(self, code: str, **params: object) -> None:
+        super().__init__(code)
+        self.code, self.params = code, params
+
+
+def up(jurisdiction: str | None, *, sample: bool, fresh: bool, port_base: int) -> int:
+    """Run everything until Ctrl-C or SIGTERM; returns the exit code."""
+    started = time.monotonic()
+    STATE.mkdir(exist_ok=True)
+    with _alone() as alone:
+        if not alone:
+            _say_running()
+            return 1
+        # Celery's workers then finish or give back what they hold when told to stop.
+        os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.default_int_handler)
+        try:
+            return _run(jurisdiction, sample=sample, fresh=fresh, port_base=port_base, started=started)
+        except KeyboardInterrupt:
+            return 0
+        except UpError as error:
+            say(error.code, **error.params)
+            return 1
+        except (PostgresError, RedisError) as error:
+            say("up.server_failed", error=error)
+            return 1
+        finally:
+            _RUNNING.unlink(missing_ok=True)
+
+
+def _run(jurisdiction: str | None, *, sample: bool, fresh: bool, port_base: int, started: float) -> int:
+    postgres_data, redis_data = STATE / "postgres", STATE / "redis"
+    if fresh:
+        say("up.fresh")
+        stop_leftovers(STATE / "run", patience=3)
+        Postgres(postgres_data, 0, "").remove()
+        Redis(redis_data, 0, "").remove()
+        for name in _DATA:
+            shutil.rmtree(STATE / name, ignore_errors=True)
+        _PACK.unlink(missing_ok=True)
+    stop_leftovers(STATE / "run", patience=3)
+    pack_path, pack = _choose_jurisdiction(jurisdiction)
+    if os.path.lexists(postgres_data) and not (STATE / "secrets.env").exists():
+        raise UpError("up.secrets_lost", path=STATE / "secrets.env")
+    secrets.complete(STATE / "secrets.env")
+    values = secrets.read(STATE / "secrets.env")
+    (STATE / "log").mkdir(exist_ok=True)
+
+    postgres = Postgres(postgres_data, 0, values["POSTGRES_PASSWORD"], log=STATE / "log" / "postgres.log")
+    redis = Redis(redis_data, 0, values["REDIS_PASSWORD"], log=STATE / "log" / "redis.log")
+    stop_leftovers(postgres_data, signal.SIGINT)
+    stop_leftovers(redis_data)
+    ports = _choose_ports(port_base)
+    postgres.port, redis.port = ports["postgres"], ports["redis"]
+    supervisor = Supervisor(STATE / "run", STATE / "log", _announce, {"postgres": postgres, "redis": redis})
+
+    say("up.servers", postgres=ports["postgres"], redis=ports["redis"])
+    with postgres, redis, supervisor:
+        postgres.create_databases({name: values[secrets.DATABASE_PASSWORDS[name]] for name in SERVICES})
+        urls = {name: f"http://127.0.0.1:{ports[name]}" for name in (*SERVICES, "mailbox", "identity")}
+        identity = Identity(
+            STATE / "identity",
+            ports["identity"],
+            urls["identity"],
+            values,
+            offices=tuple(office.code for office in pack.offices),
+            smtp=f"127.0.0.1:{ports['smtp']}",
+            time_zone=pack.time_zone,
+        )
+        common = {
+            "TEJIDO_BROKER_URL": redis.url,
+            "TEJIDO_JURISDICTION": str(pack_path),
+            "TEJIDO_DATA_KEY": values["TEJIDO_DATA_KEY"],
+            "NOTIFICATIONS_SMTP_HOST": "127.0.0.1",
+            "NOTIFICATIONS_SMTP_PORT": str(ports["smtp"]),
+            "NOTIFICATIONS_SMTP_SECURITY": "none",
+            **identity.service_environment(),
+        }
+        environments = {name: common | _database(name, postgres, values) for name in SERVICES}
+        house = House(pack_path, urls, environments, identity)
+
+        say("up.migrate")
+        supervisor.preload(_PRELOAD)
+        identity.prepare()
+        supervisor.start(
+            Program(
+                "identity",
+                identity.command(),
+                identity.environment(),
+                f"{identity.issuer}.well-known/openid-configuration",
+                stage=0,
+            ),
+            _mailbox(ports["smtp"], ports["mailbox"]),
+        )
+        failed = supervisor.run_once(*(_service_program(name, "migrate", environments[name]) for name in SERVICES))
+        if failed:
+            raise _did_not_start(supervisor, failed)
+
+        say("up.start")
+        for name in SERVICES:
+            supervisor.start(*_service(name, ports[name], environments[name]))
+        late = supervisor.wait_ready(60)
+        if late:
+            raise _did_not_start(supervisor, late)
+        _RUNNING.write_text(json.dumps({"pid": os.getpid(), "urls": urls}), "utf-8")
+        if sample:
+            say("up.sample")
+            importlib.import_module("tejido_local.sample").load(house)
+        _say_ready(house, postgres, pack, time.monotonic() - started)
+        try:
+            supervisor.run()
+        finally:
+            say("up.stopping")
+    return 0
+
+
+@contextmanager
+def _alone() -> Iterator[bool]:
+    """Whether no other `up` runs on this state; while the block lasts, none can."""
+    with _LOCK.open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def _choose_jurisdiction(asked: str | None) -> "tuple[Path, Jurisdiction]":
+    """The pack that was asked for; without a wish the one the data were made with. Data of one never meet the other."""
+    from tejido_shared.jurisdiction import JurisdictionError, load
+
+    before = _PACK.read_text("utf-8") if _PACK.exists() else None
+    named = JURISDICTIONS / (asked or DEFAULT_JURISDICTION)
+    path = named if asked is None or named.is_dir() else Path(asked).resolve()
+    if asked is None and before:
+        path = Path(before)
+    if not path.is_dir():
+        known = sorted(entry.name for entry in JURISDICTIONS.iterdir() if entry.is_dir())
+        raise UpError("up.no_jurisdiction", asked=asked or path, known=", ".join(known))
+    if before and Path(before) != path:
+        raise UpError("up.other_jurisdiction", before=before, asked=path)
+    try:
+        pack = load(path, language())
+    except JurisdictionError as error:
+        raise UpError("up.bad_jurisdiction", problems=error) from error
+    _PACK.write_text(str(path), "utf-8")
+    return path, pack
+
+
+def _choose_ports(base: int) -> dict[str, int]:
+    """Each its usual port, or where somebody else has it another, saying so."""
+    ports = {}
+    for name, offset in _PORTS.items():
+        port = base + offset
+        if not port_is_free(port):
+            other = free_port()
+            say("up.port_taken", port=port, name=name, other=other)
+            port = other
+        ports[name] = port
+    return ports
+
+
+def _did_not_start(supervisor: Supervisor, names: list[str]) -> UpError:
+    log = supervisor.log(names[0])
+    return UpError("up.failed", names=", ".join(names), log=log, tail=tail(log))
+
+
+def _database(service: str, postgres: Postgres, values: Mapping[str, str]) -> dict[str, str]:
+    password = values[secrets.DATABASE_PASSWORDS[service]]
+    return {f"{service.upper()}_DATABASE_URL": postgres.url(service, service, password, "postgresql+psycopg")}
+
+
+def _service_program(service: str, command: str, environment: Mapping[str, str]) -> Program:
+    return Program(f"{service}-{command}", [sys.executable, "-m", f"tejido_{service}", command], environment)
+
+
+def _mailbox(smtp_port: int, web_port: int) -> Program:
+    options = {"--smtp-port": str(smtp_port), "--web-port": str(web_port), "--directory": str(STATE / "mailbox")}
+    command = [sys.executable, "-m", "tejido_local.mailbox", *(part for option in options.items() for part in option)]
+    return Program("mailbox", command, ready_url=f"http://127.0.0.1:{web_port}/", stage=0)
+
+
+def _service(service: str, port: int, environment: Mapping[str, str]) -> list[Program]:
+    celery = [sys.executable, "-m", "celery", "-A", f"tejido_{service}.worker"]
+    uvicorn = [sys.executable, "-m", "uvicorn", f"tejido_{service}.app:create_app", "--factory"]
+    address = ["--host", "127.0.0.1", "--port", str(port), "--no-access-log"]
+    # Alone on its machine, a worker has no others to hear of.
+    worker = ["worker", "-n", f"{service}@tejido", "--without-gossip", "--without-mingle"]
+    beat = ["beat", "--schedule", str(STATE / "run" / f"{service}.timetable"), "--pidfile="]
+    return [
+        Program(f"{service}-api", uvicorn + address, environment, f"http://127.0.0.1:{port}/health/ready"),
+        Program(f"{service}-worker", celery + worker, environment),
+        Program(f"{service}-beat", celery + beat, environment),
+        _service_program(service, "relay", environment),
+    ]
+
+
+def _announce(event: str, **params: object) -> None:
+    if event != "process_ready":
+        say(f"up.{event}", **params)
+
+
+def _say_running() -> None:
+    running: dict[str, Any] = {"pid": "?", "urls": {}}
+    if _RUNNING.exists():
+        running = json.loads(_RUNNING.read_text("utf-8"))
+    say("up.running", pid=running["pid"])
+    for name, url in running["urls"].items():
+        say("up.address", name=name, url=url)
+
+
+def _say_ready(house: House, postgres: Postgres, pack: "Jurisdiction", seconds: float) -> None:
+    say("up.ready", name=pack.name, seconds=seconds)
+    for name, url in house.urls.items():
+        say("up.address", name=name, url=f"{url}/v1/docs" if name in SERVICES else url)
+    say("up.address", name="PostgreSQL", url=f"127.0.0.1:{postgres.port}")
+    say("up.users")
+    for user, password, group in house.identity.sample_users():
+        say("up.user", user=user, password=password, group=group)
+    say(
+        "up.next",
+        requests=house.urls["requests"],
+        identity=house.identity.issuer,
+        mailbox=house.urls["mailbox"],
+        logs=STATE / "log",
+    )

@@ -1,0 +1,265 @@
+"""The contract between services: the envelope, every event, and the one map of who listens to whom.
+
+Fields are only ever added, with a default; a breaking change is a new type. Golden samples in tests/contracts keep every
+published version readable. `python -m tejido_shared.contracts` prints docs/events.md.
+
+Events carry no personal data in the clear. `Sealed` marks a text that `tejido_shared.personal.seal` encrypted.
+"""
+
+from datetime import date, datetime
+from typing import Annotated, Any, ClassVar, NewType
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+Sealed = NewType("Sealed", str)
+
+
+class Envelope(BaseModel):
+    """What travels. `version` is the contract's; `subject_version`, the entity's, only grows: a listener ignores what is older."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: UUID
+    type: str
+    version: int = 1
+    occurred_at: AwareDatetime
+    correlation_id: str = ""
+    traceparent: str | None = None
+    subject: UUID
+    subject_version: int
+    data: dict[str, Any]
+
+    @property
+    def publisher(self) -> str:
+        """The service that published it: the first word of the type."""
+        return self.type.partition(".")[0]
+
+
+class Event(BaseModel):
+    """What happened, in the past tense. Unknown fields are ignored, so that an older listener reads a newer event."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    type: ClassVar[str]
+    version: ClassVar[int] = 1
+    subject: ClassVar[str]
+    """Name of the field that holds the entity's key."""
+
+
+class OrganizationChanged(Event):
+    """An organization was registered, or what others know of it changed. Carries the whole public state."""
+
+    type = "registry.organization_changed"
+    subject = "organization_id"
+
+    organization_id: UUID
+    number: str = Field(description="Number in the municipality's register")
+    name: str
+    organization_type: str = Field(description="Code of the jurisdiction's organization type")
+    status: str = Field(description="Registration status: registered, inactive, suspended, cancelled …")
+
+
+class ProjectPresented(Event):
+    """An organization presented a community project."""
+
+    type = "projects.presented"
+    subject = "project_id"
+
+    project_id: UUID
+    number: str
+    title: str
+    organization_id: UUID
+    stage: str
+
+
+class ProjectStageChanged(Event):
+    """A project went from one stage to another."""
+
+    type = "projects.stage_changed"
+    subject = "project_id"
+
+    project_id: UUID
+    number: str
+    title: str
+    from_stage: str
+    to_stage: str
+
+
+class CountedDay(BaseModel):
+    """One day between receipt and due date, as the citizen is told it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    day: date
+    ordinal: int | None = Field(None, description="Which day of the term it is; none when the day is not counted")
+    why_not: str | None = Field(None, description="Why it is not counted: weekend, or the closure and its legal act")
+
+
+class RequestSubmitted(Event):
+    """A request was received and numbered; its legal deadline is known."""
+
+    type = "requests.submitted"
+    subject = "request_id"
+
+    request_id: UUID
+    number: str
+    request_type: str
+    type_name: str = Field(description="The law's name of the type")
+    office: str
+    received_at: AwareDatetime
+    due_date: date
+    term: str = Field(description="The term in words: 15 días hábiles")
+    article: str = Field(description="Legal source of the term")
+    days: list[CountedDay] = Field(default_factory=list, description="From receipt to due date, day by day")
+    verbal: bool = False
+    language: str = "es"
+    recipient_name: Sealed | None = None
+    recipient_email: Sealed | None = Field(None, description="None when the petitioner left no e-mail address")
+    tracking_code: Sealed
+
+
+class RequestBecameOverdue(Event):
+    """The term ended and no answer had been notified. Announced once per request and due date."""
+
+    type = "requests.became_overdue"
+    subject = "request_id"
+
+    request_id: UUID
+    number: str
+    type_name: str
+    office: str
+    received_at: AwareDatetime
+    due_date: date
+    overdue_at: AwareDatetime
+
+
+class RequestAnswered(Event):
+    """The answer was issued. The clock stops when it is notified, not now (T-149/2013)."""
+
+    type = "requests.answered"
+    subject = "request_id"
+
+    request_id: UUID
+    number: str
+    type_name: str
+    answer_id: UUID
+    answered_at: AwareDatetime
+    language: str = "es"
+    recipient_name: Sealed | None = None
+    recipient_email: Sealed | None = None
+    answer: Sealed
+
+
+class MessageDelivered(Event):
+    """A message was accepted by the recipient's mail server: the proof a notification needs."""
+
+    type = "notifications.delivered"
+    subject = "message_id"
+
+    message_id: UUID
+    cause_id: UUID = Field(description="Id of the event the message tells of")
+    cause_type: str
+    about: UUID = Field(description="The entity that event was about, e.g. the request")
+    channel: str = "email"
+    delivered_at: AwareDatetime
+    evidence: str = Field(description="The server's own words, without addresses")
+
+
+class MessageFailed(Event):
+    """A message could not be delivered and will not be tried again."""
+
+    type = "notifications.failed"
+    subject = "message_id"
+
+    message_id: UUID
+    cause_id: UUID
+    cause_type: str
+    about: UUID
+    channel: str = "email"
+    failed_at: AwareDatetime
+    reason: str
+
+
+EVENTS: dict[str, type[Event]] = {event.type: event for event in Event.__subclasses__()}
+
+LISTENERS: dict[type[Event], Annotated[tuple[str, ...], "names of services"]] = {
+    OrganizationChanged: ("projects",),
+    ProjectPresented: ("requests",),
+    ProjectStageChanged: ("requests",),
+    RequestSubmitted: ("notifications",),
+    RequestBecameOverdue: ("notifications",),
+    RequestAnswered: ("notifications",),
+    MessageDelivered: ("requests",),
+    MessageFailed: ("requests",),
+}
+"""Who listens to whom. The publisher is the first word of the event's type."""
+
+SERVICES = ("registry", "projects", "requests", "notifications")
+
+
+def as_markdown() -> str:
+    """The page docs/events.md."""
+    lines = [
+        "# Events",
+        "",
+        "Written by `./tejido check --fix` from `tejido_shared.contracts`; do not edit.",
+        "",
+        "Every event travels in an envelope: "
+        + ", ".join(f"`{name}`" for name in Envelope.model_fields)
+        + ". *Sealed* fields are encrypted.",
+        "",
+        "| event | publisher | listeners |",
+        "|---|---|---|",
+    ]
+    for name, event in EVENTS.items():
+        lines.append(
+            f"| [`{name}`](#{name.replace('.', '')}) | {name.partition('.')[0]} | {', '.join(LISTENERS[event])} |"
+        )
+    for name, event in EVENTS.items():
+        lines += [
+            "",
+            f"## {name}",
+            "",
+            (event.__doc__ or "").strip(),
+            "",
+            "| field | type | meaning |",
+            "|---|---|---|",
+        ]
+        for field_name, field in event.model_fields.items():
+            described = str(field.annotation if field.annotation.__class__ is not type else field.annotation.__name__)
+            described = described.replace("tejido_shared.contracts.", "").replace("uuid.", "").replace("datetime.", "")
+            lines.append(f"| `{field_name}` | {described.replace('|', 'or')} | {field.description or ''} |")
+    return "\n".join(lines) + "\n"
+
+
+def envelope_of(
+    event: Event,
+    *,
+    event_id: UUID,
+    subject_version: int,
+    occurred_at: datetime,
+    correlation_id: str,
+    traceparent: str | None,
+) -> Envelope:
+    """Wraps an event for its journey."""
+    return Envelope(
+        id=event_id,
+        type=event.type,
+        version=event.version,
+        occurred_at=occurred_at,
+        correlation_id=correlation_id,
+        traceparent=traceparent,
+        subject=getattr(event, event.subject),
+        subject_version=subject_version,
+        data=event.model_dump(mode="json"),
+    )
+
+
+def event_in(envelope: Envelope) -> Event:
+    """The typed event inside. Raises `KeyError` for a type nobody knows and `pydantic.ValidationError` for data that does not fit."""
+    return EVENTS[envelope.type].model_validate(envelope.data)
+
+
+if __name__ == "__main__":
+    print(as_markdown(), end="")

@@ -1,0 +1,142 @@
+"""The database of a service. The only commit of the whole system is the end of `Database.tx`."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from sqlalchemy import DateTime, Engine, MetaData, Text, Uuid, create_engine
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Session, sessionmaker
+
+from tejido_shared.settings import ServiceSettings
+
+NAMING = {
+    "ix": "ix_%(column_0_N_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+OUTBOX_CHANNEL = "outbox"
+
+
+TYPES: dict[Any, Any] = {
+    datetime: DateTime(timezone=True),
+    str: Text,
+    UUID: Uuid,
+    dict[str, Any]: JSONB,
+    list[Any]: JSONB,
+}
+"""What a service's `Base` maps Python types to: `type_annotation_map = TYPES`."""
+
+
+def new_metadata() -> MetaData:
+    """Metadata with names that migrations can rely on."""
+    return MetaData(naming_convention=NAMING)
+
+
+class Database:
+    """One service's database in one process. Connects on first use, so a forked worker gets connections of its own."""
+
+    def __init__(self, settings: Callable[[], ServiceSettings]) -> None:
+        self._settings = settings
+        self._waker: _Waker | None = None
+
+    @property
+    def url(self) -> str:
+        return self._settings().database_url.get_secret_value()
+
+    @cached_property
+    def engine(self) -> Engine:
+        return create_engine(
+            self.url,
+            pool_size=self._settings().database_pool,
+            max_overflow=0,
+            pool_timeout=10,
+            pool_pre_ping=True,
+            hide_parameters=True,  # an error's text goes to the log, and parameters are people's data
+            connect_args={
+                "connect_timeout": 5,
+                "options": "-c statement_timeout=15000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000 -c timezone=UTC",
+            },
+        )
+
+    @cached_property
+    def _sessions(self) -> sessionmaker[Session]:
+        return sessionmaker(self.engine, expire_on_commit=False)
+
+    @contextmanager
+    def tx(self) -> Iterator[Session]:
+        """One transaction: commits when the block ends, rolls back when it raises, then wakes the relay if events were emitted."""
+        with self._sessions() as session:
+            with session.begin():
+                yield session
+            emitted = session.info.pop("emitted", False)
+        if emitted:
+            self.wake_relay()
+
+    def wake_relay(self) -> None:
+        if self._waker is None:
+            self._waker = _Waker(self.url)
+        self._waker.wake()
+
+    def forget(self) -> None:
+        """Leaves the parent's connections to the parent: a forked process calls this first."""
+        if "engine" in self.__dict__:
+            self.engine.dispose(close=False)
+            del self.__dict__["engine"]
+        self.__dict__.pop("_sessions", None)
+        self._waker = None
+
+    def close(self) -> None:
+        """Closes every connection."""
+        if self._waker:
+            self._waker.stop()
+            self._waker = None
+        if "engine" in self.__dict__:
+            self.engine.dispose()
+            del self.__dict__["engine"]
+        self.__dict__.pop("_sessions", None)
+
+
+class _Waker:
+    """Tells the relay that something was committed, from a thread of its own and many commits at once.
+
+    A NOTIFY inside the transaction would make all commits of the database wait for one another, for PostgreSQL delivers
+    notifications in commit order under one lock. Sent afterwards it may be lost with the process; the relay's poll is the net.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url.replace("postgresql+psycopg:", "postgresql:")
+        self._wanted = threading.Event()
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, name="relay-waker", daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        self._wanted.set()
+
+    def stop(self) -> None:
+        self._stopped = True
+        self._wanted.set()
+        self._thread.join(timeout=5)
+
+    def _run(self) -> None:
+        connection: psycopg.Connection | None = None
+        while self._wanted.wait() and not self._stopped:
+            self._wanted.clear()
+            try:
+                if connection is None:
+                    connection = psycopg.connect(self._url, autocommit=True, connect_timeout=5)
+                connection.execute(f"NOTIFY {OUTBOX_CHANNEL}")
+            except psycopg.Error:
+                if connection is not None:
+                    connection.close()
+                connection = None
+        if connection is not None:
+            connection.close()

@@ -1,0 +1,68 @@
+"""`Idempotency-Key` on creating posts: the same key and body get the same answer, however often they come."""
+
+import hashlib
+from collections.abc import Callable
+from typing import Annotated, TypeVar
+
+import sqlalchemy as sa
+from fastapi import Depends, Header, Request
+from pydantic import BaseModel
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from tejido_shared.auth import Caller
+from tejido_shared.clock import now
+from tejido_shared.problems import Problem
+from tejido_shared.seam import idempotency
+
+Answer = TypeVar("Answer", bound=BaseModel)
+
+
+class Once:
+    """The key of one request. Without a key, `run` just runs.
+
+    The answer is remembered for 48 hours in the transaction that made it, so an answer without its effect, or an effect without its
+    answer, cannot be. Two at the same time: the second waits for the first. Remembered answers are encrypted.
+    """
+
+    def __init__(self, client: str, key: str | None, request_hash: str) -> None:
+        self._client, self._key, self._hash = client, key, request_hash
+
+    def run(self, session: Session, answer_type: type[Answer], act: Callable[[], Answer]) -> Answer:
+        """Runs `act` in the session's transaction, or returns what it returned the first time. 422 if the key came with another body."""
+        if self._key is None:
+            return act()
+        mine = (idempotency.c.client == self._client) & (idempotency.c.key == self._key)
+        claim = insert(idempotency).values(
+            client=self._client, key=self._key, request_hash=self._hash, created_at=now()
+        )
+        if session.execute(claim.on_conflict_do_nothing().returning(idempotency.c.key)).first() is None:
+            first = session.execute(sa.select(idempotency.c.request_hash, idempotency.c.response).where(mine)).one()
+            if first.request_hash != self._hash:
+                raise Problem(422, "key_reused", fields=[("header.Idempotency-Key", "key_reused")])
+            return answer_type.model_validate_json(first.response)
+        answer = act()
+        session.execute(sa.update(idempotency).where(mine).values(response=answer.model_dump_json()))
+        return answer
+
+
+async def _once(
+    request: Request,
+    caller: Caller,
+    key: Annotated[
+        str | None,
+        Header(
+            alias="Idempotency-Key",
+            min_length=1,
+            max_length=200,
+            description="Your own name for this request; repeat it when you repeat the request",
+        ),
+    ] = None,
+) -> Once:
+    if key is None:
+        return Once("", None, "")
+    said = hashlib.sha256(f"{request.method} {request.url.path}\n".encode() + await request.body()).hexdigest()
+    return Once(caller.subject if caller else "", key, said)
+
+
+IdempotencyKey = Annotated[Once, Depends(_once)]

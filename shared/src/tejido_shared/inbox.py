@@ -1,0 +1,148 @@
+"""Receiving: the inbox row and the effect of an event are one transaction, so an event that arrives often takes effect once."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+import structlog
+from opentelemetry.trace import SpanKind
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from tejido_shared import telemetry
+from tejido_shared.clock import now
+from tejido_shared.contracts import Envelope, Event, event_in
+from tejido_shared.db import Database
+from tejido_shared.logs import correlation_id
+from tejido_shared.seam import dead_letter, inbox
+
+Handler = Callable[[Session, Any, Envelope], None]
+Handlers = Mapping[type[Event], Handler]
+MAX_ATTEMPTS = 5
+
+log = structlog.get_logger()
+
+
+def receive(database: Database, handlers: Handlers, letters: list[dict[str, Any]]) -> list[UUID]:
+    """Takes in a batch of `{"envelope": …, "sent": n}` and returns the ids its publisher need not send again.
+
+    The whole batch is one transaction when all goes well. When something in it fails, each event is tried by itself, so that one
+    bad event holds up none of the others: it is left unconfirmed, comes again, and after `MAX_ATTEMPTS` is a dead letter.
+    """
+    if all(letter["sent"] <= 1 for letter in letters):
+        try:
+            envelopes = [Envelope.model_validate(letter["envelope"]) for letter in letters]
+            with database.tx() as session:
+                _take_effect(session, handlers, envelopes)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is met again one by one
+            log.info("batch_failed", size=len(letters), error=type(error).__name__)
+        else:
+            return [envelope.id for envelope in envelopes]
+    return [id_ for letter in letters if (id_ := _receive_one(database, handlers, letter)) is not None]
+
+
+def replay(database: Database, handlers: Handlers, event_id: UUID) -> bool:
+    """Tries a dead letter once more. Returns whether it took effect; else its error stays. Raises `KeyError` if there is none."""
+    with database.tx() as session:
+        row = session.execute(sa.select(dead_letter).where(dead_letter.c.event_id == event_id)).one_or_none()
+    if row is None:
+        raise KeyError(event_id)
+    return _attempt(database, handlers, Envelope.model_validate(row.envelope))
+
+
+def _take_effect(session: Session, handlers: Handlers, envelopes: list[Envelope]) -> None:
+    arrived = insert(inbox).on_conflict_do_nothing().returning(inbox.c.event_id)
+    # In one order everywhere, so that two workers with overlapping batches wait for each other instead of deadlocking.
+    fresh = set(session.scalars(arrived, [{"event_id": e.id} for e in sorted(envelopes, key=lambda e: e.id)]))
+    for envelope in envelopes:
+        if envelope.id not in fresh:
+            continue
+        fresh.discard(envelope.id)
+        token = correlation_id.set(envelope.correlation_id)
+        try:
+            with telemetry.span(
+                f"receive {envelope.type}", SpanKind.CONSUMER, envelope.traceparent, event=str(envelope.id)
+            ):
+                event = event_in(envelope)
+                handlers[type(event)](session, event, envelope)
+        finally:
+            correlation_id.reset(token)
+
+
+def _receive_one(database: Database, handlers: Handlers, letter: dict[str, Any]) -> UUID | None:
+    raw = letter["envelope"]
+    try:
+        envelope = Envelope.model_validate(raw)
+    except ValueError as error:
+        _record_failure(database, raw, f"{type(error).__name__}: {error}", final=True)
+        log.exception("event_unreadable", event_id=str(raw.get("id")))
+        return UUID(str(raw["id"]))
+    if letter["sent"] > 1:
+        with database.tx() as session:
+            known = session.execute(
+                sa.select(dead_letter.c.dead_at, dead_letter.c.attempts).where(dead_letter.c.event_id == envelope.id)
+            ).one_or_none()
+        if known is not None and known.dead_at is not None:
+            return envelope.id
+    # It was sent before and nothing was heard: a handler may have taken its worker down with it. The attempt is counted
+    # before it begins, so that such an event, too, ends as a dead letter.
+    unheard = letter["sent"] > 2
+    if unheard and _record_failure(database, raw, "the worker ended before the handler did"):
+        return envelope.id
+    if _attempt(database, handlers, envelope, counted=unheard):
+        return envelope.id
+    return _confirm_if_dead(database, envelope.id)
+
+
+def _attempt(database: Database, handlers: Handlers, envelope: Envelope, *, counted: bool = False) -> bool:
+    try:
+        with database.tx() as session:
+            _take_effect(session, handlers, [envelope])
+            session.execute(sa.delete(dead_letter).where(dead_letter.c.event_id == envelope.id))
+    except Exception as error:
+        log.warning(
+            "event_failed", event_id=str(envelope.id), type=envelope.type, error=type(error).__name__, exc_info=True
+        )
+        _record_failure(database, envelope.model_dump(mode="json"), f"{type(error).__name__}: {error}", counted=counted)
+        return False
+    return True
+
+
+def _record_failure(
+    database: Database, raw: dict[str, Any], error: str, *, final: bool = False, counted: bool = False
+) -> bool:
+    """Counts a failed attempt and keeps its error. Returns whether the letter is dead now."""
+    instant = now()
+    row = insert(dead_letter).values(
+        event_id=raw["id"],
+        publisher=str(raw.get("type", "")).partition(".")[0],
+        type=str(raw.get("type", "")),
+        envelope=raw,
+        attempts=MAX_ATTEMPTS if final else 1,
+        error=error[:4000],
+        first_failed_at=instant,
+        last_failed_at=instant,
+        dead_at=instant if final else None,
+    )
+    attempts = dead_letter.c.attempts + (0 if counted else 1)
+    statement = row.on_conflict_do_update(
+        index_elements=["event_id"],
+        set_={
+            "attempts": attempts,
+            "error": row.excluded.error,
+            "last_failed_at": instant,
+            "dead_at": sa.func.coalesce(dead_letter.c.dead_at, sa.case((attempts >= MAX_ATTEMPTS, instant))),
+        },
+    ).returning(dead_letter.c.dead_at)
+    with database.tx() as session:
+        dead = session.execute(statement).scalar_one()
+    if dead is not None:
+        log.error("dead_letter", event_id=str(raw["id"]), type=raw.get("type"))
+    return dead is not None
+
+
+def _confirm_if_dead(database: Database, event_id: UUID) -> UUID | None:
+    with database.tx() as session:
+        dead = session.scalar(sa.select(dead_letter.c.dead_at).where(dead_letter.c.event_id == event_id))
+    return event_id if dead is not None else None

@@ -1,0 +1,58 @@
+"""Structured logs: one JSON object a line, a constant event name, facts as keywords, ids instead of persons."""
+
+import logging
+import re
+import sys
+from contextvars import ContextVar
+
+import structlog
+
+correlation_id: ContextVar[str] = ContextVar("correlation_id", default="")
+_SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+def accepted_correlation_id(offered: str, otherwise: str) -> str:
+    """A caller's correlation id if it is short and plain, so that a header can write nothing strange into a log."""
+    return offered if _SAFE_ID.fullmatch(offered) else otherwise
+
+
+def _with_correlation(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    if value := correlation_id.get():
+        event.setdefault("correlation_id", value)
+    return event
+
+
+def configure(service: str, process: str, level: str = "INFO") -> None:
+    """Sends our log lines and those of every library to standard output as JSON."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _with_correlation,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+
+    def name_process(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        return {"service": service, "process": process, **event}
+
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *shared],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                name_process,
+                structlog.processors.format_exc_info,
+                structlog.processors.JSONRenderer(ensure_ascii=False, default=str),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for noisy in ("httpx2", "httpcore2", "kombu", "amqp", "celery.beat", "celery.worker.strategy", "celery.app.trace"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)

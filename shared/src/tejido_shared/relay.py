@@ -1,0 +1,120 @@
+"""The relay takes committed outbox rows to the queues of their subscribers, and again until they are confirmed.
+
+Several relays of one service may run: a row is claimed by moving its `due_at`, under `FOR UPDATE SKIP LOCKED`, and the claim is
+committed before Redis is spoken to, so that no lock is held on a slow Redis. A relay killed after the claim costs `resend_after`
+seconds. While a subscriber's queue is long nothing more is put on it, and nothing is sent *again* before it is empty: what waits
+there is late, not lost.
+"""
+
+import threading
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+import structlog
+from kombu.exceptions import OperationalError
+from opentelemetry.trace import SpanKind
+from redis import RedisError
+
+from tejido_shared import telemetry
+from tejido_shared.contracts import LISTENERS
+from tejido_shared.db import OUTBOX_CHANNEL, Database
+from tejido_shared.seam import outbox
+from tejido_shared.settings import CommonSettings
+from tejido_shared.worker import RECEIVE, QueueDepths, events_queue, make_celery, send
+
+BATCH = 100
+LONG_QUEUE = 20
+POLL_SECONDS = 1.0
+GATHER_SECONDS = 0.005
+
+log = structlog.get_logger()
+
+
+class Relay:
+    """One relay of one service. `run` returns when `stop` is set."""
+
+    def __init__(self, service: str, database: Database, settings: CommonSettings) -> None:
+        self._service = service
+        self._database = database
+        self._resend_after = timedelta(seconds=settings.resend_after)
+        self._app = make_celery(f"{service}-relay", settings)
+        self._depths = QueueDepths(settings)
+        self._subscribers = sorted(
+            {name for event, names in LISTENERS.items() if event.type.startswith(f"{service}.") for name in names}
+        )
+
+    def run(self, stop: threading.Event) -> None:
+        """Sends until `stop` is set. Redis or PostgreSQL going away is waited out."""
+        while not stop.is_set():
+            try:
+                with psycopg.connect(
+                    self._database.url.replace("postgresql+psycopg:", "postgresql:"), autocommit=True, connect_timeout=5
+                ) as listener:
+                    listener.execute(f"LISTEN {OUTBOX_CHANNEL}")
+                    log.info("relay_ready", subscribers=self._subscribers)
+                    while not stop.is_set():
+                        if self.send_due():
+                            stop.wait(GATHER_SECONDS)
+                        else:
+                            for _ in listener.notifies(timeout=POLL_SECONDS, stop_after=1):
+                                stop.wait(GATHER_SECONDS)
+            except (psycopg.Error, sa.exc.OperationalError, RedisError, OperationalError) as error:
+                log.warning("relay_waits", error=type(error).__name__)
+                stop.wait(0.5)
+
+    def send_due(self) -> int:
+        """Sends what is due to every subscriber that can take it. Returns how many rows that were."""
+        return sum(self._send_to(subscriber) for subscriber in self._subscribers)
+
+    def _send_to(self, subscriber: str) -> int:
+        depth = self._depths.of(events_queue(subscriber))
+        if depth >= LONG_QUEUE:
+            return 0
+        rows = self._claim(subscriber, also_again=depth == 0)
+        sent = 0
+        try:
+            for letters in self._batches(rows):
+                with telemetry.span(
+                    f"send {subscriber}",
+                    SpanKind.PRODUCER,
+                    letters[0]["envelope"].get("traceparent"),
+                    events=len(letters),
+                ):
+                    send(self._app, RECEIVE, [self._service, letters], events_queue(subscriber))
+                sent += len(letters)
+        except OperationalError:
+            self._give_back([row.id for row in rows])
+            raise
+        return sent
+
+    def _claim(self, subscriber: str, *, also_again: bool) -> list[sa.Row[Any]]:
+        due = sa.select(outbox.c.id).where(outbox.c.subscriber == subscriber, outbox.c.due_at <= sa.func.now())
+        if not also_again:
+            due = due.where(outbox.c.sent == 0)
+        due = due.order_by(outbox.c.due_at, outbox.c.id).limit(10 * BATCH).with_for_update(skip_locked=True)
+        claim = (
+            sa.update(outbox)
+            .where(outbox.c.id.in_(due.scalar_subquery()))
+            .values(sent=outbox.c.sent + 1, due_at=sa.func.now() + self._resend_after)
+            .returning(outbox.c.id, outbox.c.envelope, outbox.c.sent)
+        )
+        with self._database.tx() as session:
+            return sorted(session.execute(claim).all(), key=lambda row: row.id)
+
+    def _give_back(self, ids: list[int]) -> None:
+        with self._database.tx() as session:
+            session.execute(
+                sa.update(outbox)
+                .where(outbox.c.id.in_(ids))
+                .values(sent=outbox.c.sent - 1, due_at=sa.func.now() + timedelta(seconds=1))
+            )
+
+    @staticmethod
+    def _batches(rows: list[sa.Row[Any]]) -> list[list[dict[str, Any]]]:
+        """First sendings together; what was sent before goes alone, so that one bad event cannot hold up its neighbours."""
+        letters = [{"envelope": row.envelope, "sent": row.sent} for row in rows]
+        first = [letter for letter in letters if letter["sent"] == 1]
+        again = [letter for letter in letters if letter["sent"] > 1]
+        return [first[i : i + BATCH] for i in range(0, len(first), BATCH)] + [[letter] for letter in again]
