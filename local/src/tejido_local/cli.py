@@ -85,7 +85,7 @@ def test_servers() -> Iterator[None]:
         yield
         return
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    STATE.mkdir(exist_ok=True)
+    STATE.mkdir(parents=True, exist_ok=True)
     _remove_abandoned_servers()
     directory = STATE / f"test-{os.getpid()}"
     directory.mkdir()

@@ -134,13 +134,16 @@ class Postgres:
                 connection.execute(sql.SQL("{} ROLE {} LOGIN PASSWORD {}").format(verb, role, sql.Literal(password)))
                 if name not in databases:
                     connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(role, role))
-                connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(role))
+            for name in ("postgres", "template1", *passwords):
+                connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))
 
     def remove(self) -> None:
         """Stop whatever runs on this data and delete it."""
         self.stop()
         stop_leftovers(self.data_dir, signal.SIGINT)
-        shutil.rmtree(self.data_dir.resolve(), ignore_errors=True)
+        place = self.data_dir.resolve()
+        shutil.rmtree(place, ignore_errors=True)
+        place.with_suffix(".home").unlink(missing_ok=True)
         self.data_dir.unlink(missing_ok=True)
 
     def _find_account(self) -> dict[str, Any]:
@@ -155,9 +158,14 @@ class Postgres:
         self.data_dir.parent.mkdir(parents=True, exist_ok=True)
         if os.path.lexists(self.data_dir) or self._account_may_run(["test", "-x", str(self.data_dir.parent)]):
             return
+        _ELSEWHERE.mkdir(parents=True, exist_ok=True)
+        for home in _ELSEWHERE.glob("*.home"):
+            if not os.path.lexists(home.readlink()):  # the data of a checkout that was deleted
+                shutil.rmtree(home.with_suffix(""), ignore_errors=True)
+                home.unlink(missing_ok=True)
         real = _ELSEWHERE / f"postgres-{hashlib.sha256(os.fsencode(self.data_dir)).hexdigest()[:12]}"
-        shutil.rmtree(real, ignore_errors=True)  # of a checkout that was deleted
         self.data_dir.symlink_to(real)
+        real.with_suffix(".home").symlink_to(self.data_dir)
 
     def _account_may_run(self, command: list[str]) -> bool:
         try:

@@ -333,6 +333,7 @@ class Supervisor:
                 wait_until(lambda: hurry or all(child.exit_code() is not None for child in children), patience)  # noqa: B023
                 for child in children:
                     child.kill_group()
+                wait_until(lambda: all(child.exit_code() is not None for child in children), 5)  # noqa: B023
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)

@@ -120,14 +120,18 @@ class Redis:
         return False
 
     def _answers(self) -> bool:
+        """Whether it is our process, and not another on this port, that answers."""
         from redis import Redis as Client
+        from redis.backoff import NoBackoff
         from redis.exceptions import RedisError as ClientError
+        from redis.retry import Retry
 
         try:
-            with Client.from_url(self.url, socket_timeout=2, socket_connect_timeout=2) as client:
-                return bool(client.ping())
+            with Client.from_url(self.url, socket_timeout=2, retry=Retry(NoBackoff(), 0)) as client:
+                information: dict[str, object] = client.info("server")
         except ClientError:
             return False
+        return self.process is not None and information["process_id"] == self.process.pid
 
     @staticmethod
     def _aside(saved: Path) -> Path:

@@ -3,6 +3,7 @@
 import fcntl
 import importlib
 import json
+import multiprocessing
 import os
 import shutil
 import signal
@@ -40,8 +41,16 @@ _PORTS = {
     "identity": 80,
 }
 
-_LOCK, _RUNNING, _PACK = STATE / "up.lock", STATE / "up.json", STATE / "jurisdiction"
-_DATA = ("identity", "mailbox", "run")
+_LOCK = STATE / "up.lock"
+_RUNNING = STATE / "up.json"
+_PACK = STATE / "jurisdiction"
+_SECRETS = STATE / "secrets.env"
+_LOGS = STATE / "log"
+_PROGRAMS = STATE / "run"
+_POSTGRES = STATE / "postgres"
+_REDIS = STATE / "redis"
+_IDENTITY = STATE / "identity"
+_MAILBOX = STATE / "mailbox"
 
 # What all our programs import. Nothing here starts a thread or reads the environment.
 _PRELOAD = (
@@ -103,7 +112,7 @@ class UpError(Exception):
 def up(jurisdiction: str | None, *, sample: bool, fresh: bool, port_base: int) -> int:
     """Run everything until Ctrl-C or SIGTERM; returns the exit code."""
     started = time.monotonic()
-    STATE.mkdir(exist_ok=True)
+    STATE.mkdir(parents=True, exist_ok=True)
     with _alone() as alone:
         if not alone:
             _say_running()
@@ -127,37 +136,30 @@ def up(jurisdiction: str | None, *, sample: bool, fresh: bool, port_base: int) -
 
 
 def _run(jurisdiction: str | None, *, sample: bool, fresh: bool, port_base: int, started: float) -> int:
-    postgres_data, redis_data = STATE / "postgres", STATE / "redis"
     if fresh:
-        say("up.fresh")
-        stop_leftovers(STATE / "run", patience=3)
-        Postgres(postgres_data, 0, "").remove()
-        Redis(redis_data, 0, "").remove()
-        for name in _DATA:
-            shutil.rmtree(STATE / name, ignore_errors=True)
-        _PACK.unlink(missing_ok=True)
-    stop_leftovers(STATE / "run", patience=3)
+        _forget()
     pack_path, pack = _choose_jurisdiction(jurisdiction)
-    if os.path.lexists(postgres_data) and not (STATE / "secrets.env").exists():
-        raise UpError("up.secrets_lost", path=STATE / "secrets.env")
-    secrets.complete(STATE / "secrets.env")
-    values = secrets.read(STATE / "secrets.env")
-    (STATE / "log").mkdir(exist_ok=True)
+    if os.path.lexists(_POSTGRES) and not _SECRETS.exists():
+        raise UpError("up.secrets_lost", path=_SECRETS)
+    secrets.complete(_SECRETS)
+    values = secrets.read(_SECRETS)
+    _LOGS.mkdir(exist_ok=True)
 
-    postgres = Postgres(postgres_data, 0, values["POSTGRES_PASSWORD"], log=STATE / "log" / "postgres.log")
-    redis = Redis(redis_data, 0, values["REDIS_PASSWORD"], log=STATE / "log" / "redis.log")
-    stop_leftovers(postgres_data, signal.SIGINT)
-    stop_leftovers(redis_data)
+    # What a killed `up` left would hold the ports.
+    stop_leftovers(_PROGRAMS, patience=3)
+    stop_leftovers(_POSTGRES, signal.SIGINT)
+    stop_leftovers(_REDIS)
     ports = _choose_ports(port_base)
-    postgres.port, redis.port = ports["postgres"], ports["redis"]
-    supervisor = Supervisor(STATE / "run", STATE / "log", _announce, {"postgres": postgres, "redis": redis})
+    postgres = Postgres(_POSTGRES, ports["postgres"], values["POSTGRES_PASSWORD"], log=_LOGS / "postgres.log")
+    redis = Redis(_REDIS, ports["redis"], values["REDIS_PASSWORD"], log=_LOGS / "redis.log")
+    supervisor = Supervisor(_PROGRAMS, _LOGS, _announce, {"postgres": postgres, "redis": redis})
 
     say("up.servers", postgres=ports["postgres"], redis=ports["redis"])
     with postgres, redis, supervisor:
         postgres.create_databases({name: values[secrets.DATABASE_PASSWORDS[name]] for name in SERVICES})
         urls = {name: f"http://127.0.0.1:{ports[name]}" for name in (*SERVICES, "mailbox", "identity")}
         identity = Identity(
-            STATE / "identity",
+            _IDENTITY,
             ports["identity"],
             urls["identity"],
             values,
@@ -203,13 +205,24 @@ def _run(jurisdiction: str | None, *, sample: bool, fresh: bool, port_base: int,
         _RUNNING.write_text(json.dumps({"pid": os.getpid(), "urls": urls}), "utf-8")
         if sample:
             say("up.sample")
-            importlib.import_module("tejido_local.sample").load(house)
+            _load_sample(house)
         _say_ready(house, postgres, pack, time.monotonic() - started)
         try:
             supervisor.run()
         finally:
             say("up.stopping")
     return 0
+
+
+def _forget() -> None:
+    """Delete the data, and the choice of jurisdiction with them."""
+    say("up.fresh")
+    stop_leftovers(_PROGRAMS, patience=3)
+    Postgres(_POSTGRES, 0, "").remove()
+    Redis(_REDIS, 0, "").remove()
+    for directory in (_IDENTITY, _MAILBOX, _PROGRAMS):
+        shutil.rmtree(directory, ignore_errors=True)
+    _PACK.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -232,17 +245,18 @@ def _choose_jurisdiction(asked: str | None) -> "tuple[Path, Jurisdiction]":
     named = JURISDICTIONS / (asked or DEFAULT_JURISDICTION)
     path = named if asked is None or named.is_dir() else Path(asked).resolve()
     if asked is None and before:
-        path = Path(before)
+        path = ROOT / before
     if not path.is_dir():
         known = sorted(entry.name for entry in JURISDICTIONS.iterdir() if entry.is_dir())
         raise UpError("up.no_jurisdiction", asked=asked or path, known=", ".join(known))
-    if before and Path(before) != path:
+    if before and ROOT / before != path:
         raise UpError("up.other_jurisdiction", before=before, asked=path)
     try:
         pack = load(path, language())
     except JurisdictionError as error:
         raise UpError("up.bad_jurisdiction", problems=error) from error
-    _PACK.write_text(str(path), "utf-8")
+    # Relative inside the checkout, which may be moved.
+    _PACK.write_text(str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path), "utf-8")
     return path, pack
 
 
@@ -274,7 +288,7 @@ def _service_program(service: str, command: str, environment: Mapping[str, str])
 
 
 def _mailbox(smtp_port: int, web_port: int) -> Program:
-    options = {"--smtp-port": str(smtp_port), "--web-port": str(web_port), "--directory": str(STATE / "mailbox")}
+    options = {"--smtp-port": str(smtp_port), "--web-port": str(web_port), "--directory": str(_MAILBOX)}
     command = [sys.executable, "-m", "tejido_local.mailbox", *(part for option in options.items() for part in option)]
     return Program("mailbox", command, ready_url=f"http://127.0.0.1:{web_port}/", stage=0)
 
@@ -285,13 +299,26 @@ def _service(service: str, port: int, environment: Mapping[str, str]) -> list[Pr
     address = ["--host", "127.0.0.1", "--port", str(port), "--no-access-log"]
     # Alone on its machine, a worker has no others to hear of.
     worker = ["worker", "-n", f"{service}@tejido", "--without-gossip", "--without-mingle"]
-    beat = ["beat", "--schedule", str(STATE / "run" / f"{service}.timetable"), "--pidfile="]
+    beat = ["beat", "--schedule", str(_PROGRAMS / f"{service}.timetable"), "--pidfile="]
     return [
         Program(f"{service}-api", uvicorn + address, environment, f"http://127.0.0.1:{port}/health/ready"),
         Program(f"{service}-worker", celery + worker, environment),
         Program(f"{service}-beat", celery + beat, environment),
         _service_program(service, "relay", environment),
     ]
+
+
+def _load_sample(house: House) -> None:
+    """In a process of its own: it may start threads, which this one, that forks, may not."""
+
+    def load() -> None:
+        importlib.import_module("tejido_local.sample").load(house)
+
+    loading = multiprocessing.get_context("fork").Process(target=load)
+    loading.start()
+    loading.join()
+    if loading.exitcode:
+        raise UpError("up.sample_failed")
 
 
 def _announce(event: str, **params: object) -> None:

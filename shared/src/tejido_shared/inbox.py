@@ -1,6 +1,7 @@
 """Receiving: the inbox row and the effect of an event are one transaction, so an event that arrives often takes effect once."""
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -88,7 +89,7 @@ def _receive_one(database: Database, handlers: Handlers, letter: dict[str, Any])
     # It was sent before and nothing was heard: a handler may have taken its worker down with it. The attempt is counted
     # before it begins, so that such an event, too, ends as a dead letter.
     unheard = letter["sent"] > 2
-    if unheard and _record_failure(database, raw, "the worker ended before the handler did"):
+    if unheard and _begin_attempt(database, raw):
         return envelope.id
     if _attempt(database, handlers, envelope, counted=unheard):
         return envelope.id
@@ -112,34 +113,54 @@ def _attempt(database: Database, handlers: Handlers, envelope: Envelope, *, coun
 def _record_failure(
     database: Database, raw: dict[str, Any], error: str, *, final: bool = False, counted: bool = False
 ) -> bool:
-    """Counts a failed attempt and keeps its error. Returns whether the letter is dead now."""
-    instant = now()
+    """Keeps the error of a failed attempt and counts it, unless it was `counted` before it began. Returns whether the letter is dead."""
+    attempts = dead_letter.c.attempts + (0 if counted else 1)
+    changes = {
+        "attempts": attempts,
+        "error": error[:4000],
+        "last_failed_at": now(),
+        "dead_at": sa.func.coalesce(dead_letter.c.dead_at, sa.case((attempts >= MAX_ATTEMPTS, now()))),
+    }
+    dead = _note(database, raw, error, MAX_ATTEMPTS if final else 1, now() if final else None, changes)
+    if dead:
+        log.error("dead_letter", event_id=str(raw["id"]), type=raw.get("type"))
+    return dead
+
+
+def _begin_attempt(database: Database, raw: dict[str, Any]) -> bool:
+    """Counts an attempt before it begins. Returns whether all attempts are used up, so that none is to begin."""
+    used_up = dead_letter.c.attempts >= MAX_ATTEMPTS
+    changes = {
+        "attempts": sa.func.least(dead_letter.c.attempts + 1, MAX_ATTEMPTS),
+        "last_failed_at": now(),
+        "dead_at": sa.func.coalesce(dead_letter.c.dead_at, sa.case((used_up, now()))),
+    }
+    return _note(database, raw, "the worker ended before the handler did", 1, None, changes)
+
+
+def _note(
+    database: Database,
+    raw: dict[str, Any],
+    error: str,
+    attempts: int,
+    dead_at: datetime | None,
+    changes: dict[str, Any],
+) -> bool:
+    kind = str(raw.get("type", ""))
     row = insert(dead_letter).values(
         event_id=raw["id"],
-        publisher=str(raw.get("type", "")).partition(".")[0],
-        type=str(raw.get("type", "")),
+        publisher=kind.partition(".")[0],
+        type=kind,
         envelope=raw,
-        attempts=MAX_ATTEMPTS if final else 1,
+        attempts=attempts,
         error=error[:4000],
-        first_failed_at=instant,
-        last_failed_at=instant,
-        dead_at=instant if final else None,
+        first_failed_at=now(),
+        last_failed_at=now(),
+        dead_at=dead_at,
     )
-    attempts = dead_letter.c.attempts + (0 if counted else 1)
-    statement = row.on_conflict_do_update(
-        index_elements=["event_id"],
-        set_={
-            "attempts": attempts,
-            "error": row.excluded.error,
-            "last_failed_at": instant,
-            "dead_at": sa.func.coalesce(dead_letter.c.dead_at, sa.case((attempts >= MAX_ATTEMPTS, instant))),
-        },
-    ).returning(dead_letter.c.dead_at)
+    upsert = row.on_conflict_do_update(index_elements=["event_id"], set_=changes).returning(dead_letter.c.dead_at)
     with database.tx() as session:
-        dead = session.execute(statement).scalar_one()
-    if dead is not None:
-        log.error("dead_letter", event_id=str(raw["id"]), type=raw.get("type"))
-    return dead is not None
+        return session.execute(upsert).scalar_one() is not None
 
 
 def _confirm_if_dead(database: Database, event_id: UUID) -> UUID | None:

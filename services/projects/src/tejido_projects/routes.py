@@ -1,0 +1,144 @@
+"""HTTP only: parse, call one use case, return the model."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Response
+from sqlalchemy.orm import Session
+
+from tejido_projects import queries, schemas, service
+from tejido_projects.db import tx
+from tejido_projects.models import Project
+from tejido_projects.settings import stages
+from tejido_projects.stages import PACKAGE
+from tejido_shared import i18n
+from tejido_shared.api import IfMatch, check_match, etag
+from tejido_shared.auth import Anybody, Principal, require
+from tejido_shared.idempotency import IdempotencyKey
+from tejido_shared.jurisdiction import Role
+from tejido_shared.pages import Page, page_of
+from tejido_shared.problems import NotFound, Problem
+
+router = APIRouter(prefix="/v1")
+
+Presenter = Annotated[Principal, Depends(require(Role.ORGANIZATION_REPRESENTATIVE, *service.ON_BEHALF))]
+StepTaker = Annotated[
+    Principal, Depends(require(Role.ORGANIZATION_REPRESENTATIVE, *service.ON_BEHALF, Role.SUPERVISOR))
+]
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """A refused use case as a problem: 403 by who asks, 422 when a field is to be corrected, 409 when the state does not admit it."""
+    try:
+        yield
+    except service.Refused as error:
+        if error.field:
+            raise Problem(
+                422, "invalid", package=PACKAGE, fields=[(error.field, error.code)], **error.params
+            ) from None
+        status = 403 if isinstance(error, service.NotForThem) else 409
+        raise Problem(status, error.code, package=PACKAGE, **error.params) from None
+
+
+@router.get("/stages", tags=["stages"], summary="The stages of a project and who takes which step")
+def list_stages(_: Anybody) -> list[schemas.StageOut]:
+    return [
+        schemas.StageOut(
+            code=stage.code,
+            name=service.stage_name(stage.code),
+            initial=stage.initial,
+            editable=stage.editable,
+            next_step=i18n.text(PACKAGE, f"next_step.{stage.code}"),
+            next_step_days=stage.next_step_days,
+            steps=[
+                schemas.StepOut(
+                    to=step.to,
+                    to_name=service.stage_name(step.to),
+                    roles=list(step.roles),
+                    reason_required=step.reason,
+                )
+                for step in stage.steps
+            ],
+        )
+        for stage in stages().stages
+    ]
+
+
+@router.post("/projects", status_code=201, tags=["projects"], summary="Present a project")
+def present_project(body: schemas.ProjectIn, once: IdempotencyKey, caller: Presenter) -> schemas.ProjectOut:
+    """By a representative of the organization, or by an official on its behalf. The organization must be registered."""
+    with tx() as session:
+
+        def act() -> schemas.ProjectOut:
+            with _refusals():
+                project = service.present(session, body, caller)
+            return _whole(session, project, caller)
+
+        return once.run(session, schemas.ProjectOut, act)
+
+
+@router.get("/projects", tags=["projects"], summary="The inventory of all projects presented")
+def list_projects(asked: Annotated[schemas.ProjectQuery, Query()], _: Anybody) -> Page[schemas.ProjectSummary]:
+    with tx() as session:
+        return page_of(
+            session,
+            queries.matching(asked),
+            asked,
+            _summary,
+            sort=asked.sort,
+            orders=queries.SORTABLE,
+            key=Project.id,
+        )
+
+
+@router.get("/projects/{project_id}", tags=["projects"], summary="One project with its history")
+def read_project(project_id: UUID, caller: Anybody, response: Response) -> schemas.ProjectOut:
+    with tx() as session:
+        project = _found(queries.one(session, project_id))
+        response.headers["ETag"] = etag(project)
+        return _whole(session, project, caller)
+
+
+@router.patch("/projects/{project_id}", tags=["projects"], summary="Correct a project, or set its next step")
+def change_project(
+    project_id: UUID, body: schemas.ProjectPatch, caller: Presenter, response: Response, if_match: IfMatch = None
+) -> schemas.ProjectOut:
+    """By its organization while the stage is editable; by the municipality always."""
+    with tx() as session:
+        project = _found(queries.one(session, project_id, lock=True))
+        check_match(if_match, project)
+        with _refusals():
+            service.edit(session, project, body, caller)
+        response.headers["ETag"] = etag(project)
+        return _whole(session, project, caller)
+
+
+@router.post("/projects/{project_id}/stage", tags=["projects"], summary="Move a project to another stage")
+def change_stage(
+    project_id: UUID, body: schemas.StageChangeIn, once: IdempotencyKey, caller: StepTaker
+) -> schemas.ProjectOut:
+    """Which steps there are, whose they are and which demand a reason is in /v1/stages."""
+    with tx() as session:
+
+        def act() -> schemas.ProjectOut:
+            project = _found(queries.one(session, project_id, lock=True))
+            if body.seen is not None and body.seen != project.stage:
+                raise Problem(409, "stage_moved", package=PACKAGE, stage=service.stage_name(project.stage))
+            with _refusals():
+                service.change_stage(session, project, body.to, caller, body.reason)
+            return _whole(session, project, caller)
+
+        return once.run(session, schemas.ProjectOut, act)
+
+
+def _found(project: Project | None) -> Project:
+    if project is None:
+        raise NotFound
+    return project
+
+
+def _summary(project: Project) -> schemas.ProjectSummary:
+    return schemas.ProjectSummary(**_summary_fields(project))

@@ -1,0 +1,310 @@
+"""The seam under faults: real relays, real workers, a real Redis and PostgreSQL, killed at any moment. Counts are printed."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx2
+import pytest
+import sqlalchemy as sa
+
+from tejido_local.processes import free_port
+from tejido_local.redis import Redis
+from tejido_shared import seam
+from tejido_shared.contracts import RequestBecameOverdue
+from tejido_shared.db import Database
+from tejido_shared.inbox import MAX_ATTEMPTS
+from tejido_shared.outbox import emit_all
+from tejido_shared.settings import ServiceSettings
+from tejido_shared.testing import Issuer, town_environment, wait_until
+
+pytestmark = pytest.mark.faults
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+
+
+class Line:
+    """A publisher (requests) and a counting subscriber, each in processes of their own that a test may kill."""
+
+    def __init__(self, directory: Path, issuer: Issuer) -> None:
+        self.directory = directory
+        self.redis = Redis(directory / "redis", free_port(), "secret")
+        self.redis.start()
+        self.environment = {
+            **os.environ,
+            **town_environment("test_faults", issuer, str(ROOT / "jurisdictions" / "co-bogota")),
+            "TEJIDO_BROKER_URL": self.redis.url,
+            "TEJIDO_RESEND_AFTER": "3",
+            "PYTHONPATH": str(HERE),
+        }
+        self.publisher = self._database("REQUESTS_DATABASE_URL")
+        self.subscriber = self._database("NOTIFICATIONS_DATABASE_URL")
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.run("-m", "tejido_requests", "migrate")
+        self.run("-c", "import counting_worker; counting_worker.create_tables()")
+
+    def _database(self, variable: str) -> Database:
+        settings = ServiceSettings.model_construct(database_url=_Secret(self.environment[variable]), database_pool=5)
+        return Database(lambda: settings)
+
+    def run(self, *arguments: str) -> str:
+        return subprocess.run(
+            [sys.executable, *arguments], env=self.environment, check=True, capture_output=True, text=True, cwd=HERE
+        ).stdout
+
+    def start(self, name: str, *arguments: str, **environment: str) -> None:
+        with (self.directory / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                [sys.executable, *arguments],
+                env={**self.environment, **environment},
+                cwd=HERE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def start_relay(self, name: str = "relay") -> None:
+        self.start(name, "-m", "tejido_requests", "relay")
+
+    def start_worker(self, name: str, app: str, **environment: str) -> None:
+        self.start(
+            name,
+            "-m",
+            "celery",
+            "-A",
+            app,
+            "worker",
+            "--without-mingle",
+            "--without-gossip",
+            "-c",
+            "2",
+            "-n",
+            f"{name}@test",
+            **environment,
+        )
+
+    def start_all(self, **environment: str) -> None:
+        self.start_relay()
+        self.start_worker("confirmer", "tejido_requests.worker")
+        self.start_worker("counter", "counting_worker", **environment)
+
+    def kill(self, name: str) -> None:
+        """SIGKILL to the process and all it started."""
+        process = self.processes.pop(name)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def close(self) -> None:
+        for name in list(self.processes):
+            self.kill(name)
+        self.publisher.close()
+        self.subscriber.close()
+        self.redis.stop()
+
+    def emit(self, count: int, number: str = "good", each: int = 10) -> list[UUID]:
+        """Commits `count` events, a few in a transaction."""
+        accepted: list[UUID] = []
+        while len(accepted) < count:
+            with self.publisher.tx() as session:
+                accepted += emit_all(session, [(_event(number), 1) for _ in range(min(each, count - len(accepted)))])
+        return accepted
+
+    def effects(self) -> Counter[UUID]:
+        with self.subscriber.tx() as session:
+            return Counter(session.scalars(sa.text("select event_id from effect")))
+
+    def pending(self) -> int:
+        with self.publisher.tx() as session:
+            return session.scalar(sa.select(sa.func.count()).select_from(seam.outbox)) or 0
+
+    def dead(self) -> list[Any]:
+        with self.subscriber.tx() as session:
+            return list(session.execute(sa.select(seam.dead_letter).where(seam.dead_letter.c.dead_at.is_not(None))))
+
+    def settle(self, accepted: list[UUID], what: str, seconds: float = 15) -> None:
+        """Waits until everything accepted took effect and was confirmed; prints and checks the counts."""
+        took = wait_until(lambda: len(self.effects()) >= len(accepted) and not self.pending(), seconds, what)
+        effects = self.effects()
+        lost = [id_ for id_ in accepted if id_ not in effects]
+        doubled = [id_ for id_, times in effects.items() if times > 1]
+        print(
+            f"\n{what}: accepted {len(accepted)}, delivered {len(effects)}, lost {len(lost)}, doubled {len(doubled)}, "
+            f"caught up in {took:.1f} s"
+        )
+        assert not lost
+        assert not doubled
+        assert set(effects) == set(accepted)
+
+
+class _Secret:
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def get_secret_value(self) -> str:
+        return self._value
+
+
+def _event(number: str) -> RequestBecameOverdue:
+    instant = datetime.now(UTC)
+    return RequestBecameOverdue(
+        request_id=uuid4(),
+        number=number,
+        type_name="Petición",
+        office="o",
+        received_at=instant,
+        due_date=date.today(),
+        overdue_at=instant,
+    )
+
+
+@pytest.fixture
+def line(tmp_path: Path, issuer: Issuer) -> Iterator[Line]:
+    line = Line(tmp_path, issuer)
+    try:
+        yield line
+    finally:
+        line.close()
+
+
+def test_published_if_and_only_if_committed(line: Line) -> None:
+    line.start_all()
+    accepted = line.emit(50)
+    with pytest.raises(ZeroDivisionError):
+        _emit_and_fail(line)
+    line.settle(accepted, "50 committed, 50 rolled back")
+
+
+def _emit_and_fail(line: Line) -> None:
+    with line.publisher.tx() as session:
+        emit_all(session, [(_event("never"), 1) for _ in range(50)])
+        session.flush()
+        _ = 1 / 0
+
+
+def test_workers_and_relays_killed_while_events_flow(line: Line) -> None:
+    line.start_all(COUNTING_PAUSE="0.002")
+    line.start_relay("second relay")
+    chance = random.Random(7)
+    accepted: list[UUID] = []
+    emitting = threading.Thread(target=lambda: accepted.extend(line.emit(4000, each=5)))
+    emitting.start()
+    kills = 0
+    while emitting.is_alive() or kills < 12:
+        time.sleep(chance.uniform(0.2, 0.9))
+        name = chance.choice(["counter", "relay", "second relay", "confirmer"])
+        line.kill(name)
+        kills += 1
+        if name == "counter":
+            line.start_worker("counter", "counting_worker", COUNTING_PAUSE="0.002")
+        elif name == "confirmer":
+            line.start_worker("confirmer", "tejido_requests.worker")
+        else:
+            line.start_relay(name)
+    emitting.join()
+    line.settle(accepted, f"{kills} kills of workers and relays")
+
+
+def test_redis_emptied_and_restarted_without_its_file(line: Line) -> None:
+    line.start_all(COUNTING_PAUSE="0.002")
+    import redis
+
+    accepted: list[UUID] = []
+    emitting = threading.Thread(target=lambda: accepted.extend(line.emit(3000, each=5)))
+    emitting.start()
+    for _ in range(6):
+        time.sleep(0.4)
+        redis.Redis.from_url(line.redis.url).flushall()
+    line.redis.remove()
+    time.sleep(1)
+    line.redis.start()
+    emitting.join()
+    line.settle(accepted, "Redis emptied 6 times and restarted empty")
+
+
+def test_a_minute_without_redis(line: Line) -> None:
+    """Writes go on over HTTP; half of the minute Redis refuses, half of it it accepts and does not answer."""
+    line.start_all()
+    port = free_port()
+    line.start(
+        "api", "-m", "uvicorn", "tejido_requests.app:create_app", "--factory", "--port", str(port), "--no-access-log"
+    )
+    url = f"http://127.0.0.1:{port}"
+    wait_until(lambda: _answers(f"{url}/health/ready"), 20, "the API")
+    seconds = float(os.environ.get("TEJIDO_TEST_OUTAGE_SECONDS", "60"))
+    accepted = line.emit(20)
+    slowest = 0.0
+
+    def write_until(end: float) -> None:
+        nonlocal slowest
+        while time.monotonic() < end:
+            started = time.monotonic()
+            answer = httpx2.post(f"{url}/v1/service-requests", json={"subject": "Un bache"}, timeout=5)
+            assert answer.status_code == 201
+            slowest = max(slowest, time.monotonic() - started)
+            accepted.extend(line.emit(5))
+            time.sleep(0.2)
+
+    process = line.redis.process
+    assert process is not None
+    process.send_signal(signal.SIGSTOP)
+    write_until(time.monotonic() + seconds / 2)
+    process.send_signal(signal.SIGCONT)
+    line.redis.stop()
+    write_until(time.monotonic() + seconds / 2)
+    line.redis.start()
+    with line.publisher.tx() as session:
+        filed = session.scalar(sa.text("select count(*) from service_request"))
+        # The acknowledgements of the petitions filed; the counting subscriber does not handle them.
+        session.execute(sa.delete(seam.outbox).where(seam.outbox.c.envelope["type"].astext == "requests.submitted"))
+    print(f"\n{filed} petitions filed without Redis, the slowest in {slowest * 1000:.0f} ms")
+    line.settle(accepted, f"Redis away for {seconds:.0f} s")
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx2.get(url, timeout=2).status_code == 200
+    except httpx2.HTTPError:
+        return False
+
+
+@pytest.mark.parametrize("number", ["poison", "killer"])
+def test_a_poison_event_ends_as_a_dead_letter_and_is_replayed(line: Line, number: str) -> None:
+    """`poison` makes its handler fail, `killer` kills the process that handles it. Its neighbours get through meanwhile."""
+    line.environment["TEJIDO_RESEND_AFTER"] = "1"
+    line.start_all()
+    good = line.emit(30)
+    (bad,) = line.emit(1, number)
+    good += line.emit(30)
+    wait_until(lambda: len(line.effects()) == 60, 30, "the good events")
+    wait_until(lambda: line.dead(), 60, "the dead letter")
+    (letter,) = line.dead()
+    assert letter.event_id == bad
+    assert letter.attempts == MAX_ATTEMPTS
+    assert ("cannot be handled" if number == "poison" else "worker ended") in letter.error
+    wait_until(lambda: not line.pending(), 15, "the confirmation")
+    line.run(
+        "-c",
+        f"import counting_worker as c\nwith c.database.tx() as s: s.execute(c.healed.insert().values(number={number!r}))",
+    )
+    listed = line.run("-c", _COMMAND, "dead-letters", "list")
+    assert str(bad) in listed
+    line.run("-c", _COMMAND, "dead-letters", "replay", str(bad))
+    assert not line.dead()
+    line.settle([*good, bad], f"a {number} event, dead after {MAX_ATTEMPTS} attempts and replayed")
+
+
+_COMMAND = """
+import sys, counting_worker as c
+from tejido_shared.manage import main
+sys.exit(main("notifications", settings=c.settings, database=c.database, handlers=c.HANDLERS, create_app=None, argv=sys.argv[1:]))
+"""
