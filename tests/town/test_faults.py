@@ -3,8 +3,6 @@
 import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -16,100 +14,35 @@ from uuid import UUID, uuid4
 
 import httpx2
 import pytest
+import redis
 import sqlalchemy as sa
 
-from tejido_local.processes import free_port
-from tejido_local.redis import Redis
+from tejido_local.running import RunningTown
 from tejido_shared import seam
 from tejido_shared.contracts import RequestBecameOverdue
-from tejido_shared.db import Database
 from tejido_shared.inbox import MAX_ATTEMPTS
 from tejido_shared.outbox import emit_all
-from tejido_shared.settings import ServiceSettings
-from tejido_shared.testing import Issuer, town_environment, wait_until
+from tejido_shared.testing import Issuer, wait_until
 
 pytestmark = pytest.mark.faults
-HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
 
 
-class Line:
-    """A publisher (requests) and a counting subscriber, each in processes of their own that a test may kill."""
+class Line(RunningTown):
+    """A publisher (requests) and a counting subscriber, each in processes of their own."""
 
     def __init__(self, directory: Path, issuer: Issuer) -> None:
-        self.directory = directory
-        self.redis = Redis(directory / "redis", free_port(), "secret")
-        self.redis.start()
-        self.environment = {
-            **os.environ,
-            **town_environment("test_faults", issuer, str(ROOT / "jurisdictions" / "co-bogota")),
-            "TEJIDO_BROKER_URL": self.redis.url,
-            "TEJIDO_RESEND_AFTER": "3",
-            "PYTHONPATH": str(HERE),
-        }
-        self.publisher = self._database("REQUESTS_DATABASE_URL")
-        self.subscriber = self._database("NOTIFICATIONS_DATABASE_URL")
-        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        super().__init__(
+            "test_faults", directory, issuer, TEJIDO_RESEND_AFTER="3", PYTHONPATH=str(Path(__file__).parent)
+        )
+        self.publisher = self.database("requests")
+        self.subscriber = self.database("notifications")
         self.run("-m", "tejido_requests", "migrate")
         self.run("-c", "import counting_worker; counting_worker.create_tables()")
 
-    def _database(self, variable: str) -> Database:
-        settings = ServiceSettings.model_construct(database_url=_Secret(self.environment[variable]), database_pool=5)
-        return Database(lambda: settings)
-
-    def run(self, *arguments: str) -> str:
-        return subprocess.run(
-            [sys.executable, *arguments], env=self.environment, check=True, capture_output=True, text=True, cwd=HERE
-        ).stdout
-
-    def start(self, name: str, *arguments: str, **environment: str) -> None:
-        with (self.directory / f"{name}.log").open("ab") as log:
-            self.processes[name] = subprocess.Popen(
-                [sys.executable, *arguments],
-                env={**self.environment, **environment},
-                cwd=HERE,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-
-    def start_relay(self, name: str = "relay") -> None:
-        self.start(name, "-m", "tejido_requests", "relay")
-
-    def start_worker(self, name: str, app: str, **environment: str) -> None:
-        self.start(
-            name,
-            "-m",
-            "celery",
-            "-A",
-            app,
-            "worker",
-            "--without-mingle",
-            "--without-gossip",
-            "-c",
-            "2",
-            "-n",
-            f"{name}@test",
-            **environment,
-        )
-
     def start_all(self, **environment: str) -> None:
-        self.start_relay()
-        self.start_worker("confirmer", "tejido_requests.worker")
-        self.start_worker("counter", "counting_worker", **environment)
-
-    def kill(self, name: str) -> None:
-        """SIGKILL to the process and all it started."""
-        process = self.processes.pop(name)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-    def close(self) -> None:
-        for name in list(self.processes):
-            self.kill(name)
-        self.publisher.close()
-        self.subscriber.close()
-        self.redis.stop()
+        self.start_relay("requests", "relay")
+        self.start_worker("tejido_requests.worker", "confirmer")
+        self.start_worker("counting_worker", "counter", **environment)
 
     def emit(self, count: int, number: str = "good", each: int = 10) -> list[UUID]:
         """Commits `count` events, a few in a transaction."""
@@ -144,14 +77,6 @@ class Line:
         assert not lost
         assert not doubled
         assert set(effects) == set(accepted)
-
-
-class _Secret:
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def get_secret_value(self) -> str:
-        return self._value
 
 
 def _event(number: str) -> RequestBecameOverdue:
@@ -193,7 +118,7 @@ def _emit_and_fail(line: Line) -> None:
 
 def test_workers_and_relays_killed_while_events_flow(line: Line) -> None:
     line.start_all(COUNTING_PAUSE="0.002")
-    line.start_relay("second relay")
+    line.start_relay("requests", "second relay")
     chance = random.Random(7)
     accepted: list[UUID] = []
     emitting = threading.Thread(target=lambda: accepted.extend(line.emit(4000, each=5)))
@@ -205,18 +130,17 @@ def test_workers_and_relays_killed_while_events_flow(line: Line) -> None:
         line.kill(name)
         kills += 1
         if name == "counter":
-            line.start_worker("counter", "counting_worker", COUNTING_PAUSE="0.002")
+            line.start_worker("counting_worker", "counter", COUNTING_PAUSE="0.002")
         elif name == "confirmer":
-            line.start_worker("confirmer", "tejido_requests.worker")
+            line.start_worker("tejido_requests.worker", "confirmer")
         else:
-            line.start_relay(name)
+            line.start_relay("requests", name)
     emitting.join()
     line.settle(accepted, f"{kills} kills of workers and relays")
 
 
 def test_redis_emptied_and_restarted_without_its_file(line: Line) -> None:
     line.start_all(COUNTING_PAUSE="0.002")
-    import redis
 
     accepted: list[UUID] = []
     emitting = threading.Thread(target=lambda: accepted.extend(line.emit(3000, each=5)))
@@ -234,12 +158,7 @@ def test_redis_emptied_and_restarted_without_its_file(line: Line) -> None:
 def test_a_minute_without_redis(line: Line) -> None:
     """Writes go on over HTTP; half of the minute Redis refuses, half of it it accepts and does not answer."""
     line.start_all()
-    port = free_port()
-    line.start(
-        "api", "-m", "uvicorn", "tejido_requests.app:create_app", "--factory", "--port", str(port), "--no-access-log"
-    )
-    url = f"http://127.0.0.1:{port}"
-    wait_until(lambda: _answers(f"{url}/health/ready"), 20, "the API")
+    url = line.start_api("requests")
     seconds = float(os.environ.get("TEJIDO_TEST_OUTAGE_SECONDS", "60"))
     accepted = line.emit(20)
     slowest = 0.0
@@ -268,13 +187,6 @@ def test_a_minute_without_redis(line: Line) -> None:
         session.execute(sa.delete(seam.outbox).where(seam.outbox.c.envelope["type"].astext == "requests.submitted"))
     print(f"\n{filed} petitions filed without Redis, the slowest in {slowest * 1000:.0f} ms")
     line.settle(accepted, f"Redis away for {seconds:.0f} s")
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx2.get(url, timeout=2).status_code == 200
-    except httpx2.HTTPError:
-        return False
 
 
 @pytest.mark.parametrize("number", ["poison", "killer"])

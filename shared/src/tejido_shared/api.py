@@ -4,29 +4,31 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, Protocol
+from uuid import UUID
 
 import anyio.to_thread
 import sqlalchemy as sa
 import structlog
-from fastapi import APIRouter, FastAPI, Header, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Header, Request, Response
 from fastapi.openapi.utils import get_openapi
 from opentelemetry.trace import SpanKind
 from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
+from pydantic import AwareDatetime, BaseModel
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tejido_shared import i18n, logs, problems, telemetry
-from tejido_shared.auth import RateLimit, Verifier
+from tejido_shared.auth import Principal, RateLimit, Verifier, require
 from tejido_shared.db import Database
 from tejido_shared.ids import new_id
-from tejido_shared.jurisdiction import Jurisdiction
+from tejido_shared.jurisdiction import Jurisdiction, Role
 from tejido_shared.problems import Problem, ProblemDetails
 from tejido_shared.seam import dead_letter, outbox
 from tejido_shared.settings import ServiceSettings
 
 log = structlog.get_logger()
 QUIET = ("/health/live", "/health/ready", "/metrics")
-PUBLIC_PATHS = (*QUIET, "/v1/openapi.json", "/v1/docs")
+PUBLIC_PATHS = (*QUIET, "/v1/openapi.json")
 """What needs no token and no rate limit. The gateway does not pass /metrics on."""
 
 
@@ -56,7 +58,7 @@ def create_api(
         description=description,
         version=version,
         lifespan=lifespan,
-        docs_url="/v1/docs",
+        docs_url=None,  # its pages load scripts from other people's servers
         redoc_url=None,
         openapi_url="/v1/openapi.json",
         separate_input_output_schemas=False,
@@ -68,6 +70,7 @@ def create_api(
         app.include_router(router)
     metrics = _Metrics(database)
     _add_health(app, database, metrics)
+    _add_dead_letters(app, database)
     app.add_middleware(_Edge, metrics=metrics)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
@@ -119,6 +122,24 @@ def _add_health(app: FastAPI, database: Database, metrics: _Metrics) -> None:
     @app.get("/metrics", include_in_schema=False)
     def metrics_page() -> Response:
         return Response(metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+class DeadLetter(BaseModel):
+    """An event this service could not handle. `python -m tejido_<service> dead-letters replay <event_id>` tries it again."""
+
+    event_id: UUID
+    type: str
+    attempts: int
+    error: str
+    dead_at: AwareDatetime
+
+
+def _add_dead_letters(app: FastAPI, database: Database) -> None:
+    @app.get("/v1/dead-letters", tags=["operations"], summary="Events given up, the latest hundred")
+    def dead_letters(_: Annotated[Principal, Depends(require(Role.AUDITOR))]) -> list[DeadLetter]:
+        dead = sa.select(dead_letter).where(dead_letter.c.dead_at.is_not(None)).order_by(dead_letter.c.dead_at.desc())
+        with database.tx() as session:
+            return [DeadLetter.model_validate(row, from_attributes=True) for row in session.execute(dead.limit(100))]
 
 
 class _Edge:

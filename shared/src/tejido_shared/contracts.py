@@ -228,7 +228,12 @@ def as_markdown() -> str:
         ]
         for field_name, field in event.model_fields.items():
             described = str(field.annotation if field.annotation.__class__ is not type else field.annotation.__name__)
-            described = described.replace("tejido_shared.contracts.", "").replace("uuid.", "").replace("datetime.", "")
+            described = (
+                described.replace("tejido_shared.contracts.", "")
+                .replace("__main__.", "")
+                .replace("uuid.", "")
+                .replace("datetime.", "")
+            )
             lines.append(f"| `{field_name}` | {described.replace('|', 'or')} | {field.description or ''} |")
     return "\n".join(lines) + "\n"
 

@@ -17,7 +17,7 @@ from kombu.exceptions import OperationalError
 from opentelemetry.trace import SpanKind
 from redis import RedisError
 
-from tejido_shared import telemetry
+from tejido_shared import heartbeat, telemetry
 from tejido_shared.contracts import LISTENERS
 from tejido_shared.db import OUTBOX_CHANNEL, Database
 from tejido_shared.seam import outbox
@@ -39,6 +39,7 @@ class Relay:
         self._service = service
         self._database = database
         self._resend_after = timedelta(seconds=settings.resend_after)
+        self._heartbeat_file = settings.heartbeat_file
         self._app = make_celery(f"{service}-relay", settings)
         self._depths = QueueDepths(settings)
         self._subscribers = sorted(
@@ -55,7 +56,9 @@ class Relay:
                     listener.execute(f"LISTEN {OUTBOX_CHANNEL}")
                     log.info("relay_ready", subscribers=self._subscribers)
                     while not stop.is_set():
-                        if self.send_due():
+                        sent = self.send_due()
+                        heartbeat.touch(self._heartbeat_file)
+                        if sent:
                             stop.wait(GATHER_SECONDS)
                         else:
                             for _ in listener.notifies(timeout=POLL_SECONDS, stop_after=1):

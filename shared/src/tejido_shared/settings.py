@@ -32,6 +32,9 @@ class CommonSettings(BaseSettings):
     otlp_endpoint: str = Field("", description="OpenTelemetry collector (OTLP over HTTP); no traces when empty")
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
     resend_after: float = Field(5.0, gt=0, description="Seconds an unconfirmed event waits before it is sent again")
+    heartbeat_file: Path | None = Field(
+        None, description="File that a worker, beat or relay touches while it runs well; a health check reads its age"
+    )
 
 
 class ServiceSettings(BaseSettings):

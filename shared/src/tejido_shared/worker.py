@@ -15,7 +15,7 @@ from kombu.entity import Queue
 from kombu.exceptions import OperationalError
 from redis import Redis
 
-from tejido_shared import logs, outbox, seam_upkeep, telemetry
+from tejido_shared import heartbeat, logs, outbox, seam_upkeep, telemetry
 from tejido_shared.clock import now
 from tejido_shared.db import Database
 from tejido_shared.inbox import Handlers, receive
@@ -134,6 +134,13 @@ def make_worker(
         }
         for name, period in {UPKEEP: 3600.0, **(timetable or {})}.items()
     }
+
+    app.conf.update(
+        beat_scheduler=heartbeat.Scheduler,
+        beat_max_loop_interval=10,
+        heartbeat_file=settings.common.heartbeat_file,
+    )
+    heartbeat.of_worker(settings.common.heartbeat_file)
 
     def after_fork(**_: object) -> None:
         database.forget()

@@ -4,7 +4,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import Computed, ForeignKey, Index, Numeric, func
+from sqlalchemy import Computed, ForeignKey, Index, Numeric, text
 from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
@@ -72,7 +72,7 @@ class Project(Base):
         Index("ix_project_presented_at", "presented_at", "id"),
         Index("ix_project_stage_presented_at", "stage", "presented_at", "id"),
         Index("ix_project_organization_id_presented_at", "organization_id", "presented_at", "id"),
-        Index("ix_project_title", func.fold(title), "id"),
+        Index("ix_project_title", text("fold(title)"), "id"),
         Index("ix_project_words", "words", postgresql_using="gin"),
     )
 

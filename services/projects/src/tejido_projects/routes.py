@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -36,9 +36,7 @@ def _refusals() -> Iterator[None]:
         yield
     except service.Refused as error:
         if error.field:
-            raise Problem(
-                422, "invalid", package=PACKAGE, fields=[(error.field, error.code)], **error.params
-            ) from None
+            raise Problem(422, "invalid", package=PACKAGE, fields=[(error.field, error.code)], **error.params) from None
         status = 403 if isinstance(error, service.NotForThem) else 409
         raise Problem(status, error.code, package=PACKAGE, **error.params) from None
 
@@ -142,3 +140,37 @@ def _found(project: Project | None) -> Project:
 
 def _summary(project: Project) -> schemas.ProjectSummary:
     return schemas.ProjectSummary(**_summary_fields(project))
+
+
+def _summary_fields(project: Project) -> dict[str, Any]:
+    said = {"point", "organization_name", "stage_name", "days_in_stage", "next_step"}
+    point = None
+    if project.longitude is not None and project.latitude is not None:
+        point = schemas.Point(longitude=project.longitude, latitude=project.latitude)
+    return {name: getattr(project, name) for name in schemas.ProjectSummary.model_fields.keys() - said} | {
+        "point": point,
+        "organization_name": project.organization.name,
+        "stage_name": service.stage_name(project.stage),
+        "days_in_stage": service.days_in_stage(project),
+        "next_step": service.next_step_in_words(project),
+    }
+
+
+def _whole(session: Session, project: Project, caller: Principal | None) -> schemas.ProjectOut:
+    named = caller is not None and caller.has(*service.ON_BEHALF, Role.SUPERVISOR, Role.AUDITOR)
+    return schemas.ProjectOut(
+        **_summary_fields(project),
+        need=project.need,
+        summary=project.summary,
+        history=[
+            schemas.StageEntryOut(
+                from_stage=entry.from_stage,
+                to_stage=entry.to_stage,
+                stage_name=service.stage_name(entry.to_stage),
+                at=entry.at,
+                reason=entry.reason,
+                author=entry.author if named else None,
+            )
+            for entry in queries.history_of(session, project.id)
+        ],
+    )

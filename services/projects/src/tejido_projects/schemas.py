@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from tejido_shared.pages import PageQuery
@@ -15,7 +15,9 @@ _PLAIN = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f]*$"
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=_PLAIN)]
 Paragraphs = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000, pattern=_PLAIN)]
 Cost = Annotated[
-    Decimal, Field(ge=0, max_digits=18, decimal_places=2, description="In the currency of the municipality's country")
+    Decimal,
+    Field(ge=0, max_digits=18, decimal_places=2, description="In the currency of the municipality's country"),
+    AfterValidator(lambda cost: cost.quantize(Decimal("0.01"))),
 ]
 
 
@@ -100,7 +102,9 @@ class StageEntryOut(BaseModel):
     stage_name: str
     at: AwareDatetime
     reason: str | None
-    author: str | None = Field(description="Subject of the account that took the step; shown to the municipality's people")
+    author: str | None = Field(
+        description="Subject of the account that took the step; shown to the municipality's people"
+    )
 
 
 class ProjectOut(ProjectSummary):

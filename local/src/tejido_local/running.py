@@ -1,0 +1,129 @@
+"""A town of real processes, for tests that kill them one by one and for measuring."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx2
+
+from tejido_local.paths import ROOT
+from tejido_local.processes import free_port
+from tejido_local.redis import Redis
+from tejido_shared.db import Database
+from tejido_shared.settings import ServiceSettings
+from tejido_shared.testing import Issuer, town_environment, wait_until
+
+
+class RunningTown:
+    """Databases, a Redis of its own, and the processes a test starts. What they print is in `directory`."""
+
+    def __init__(self, name: str, directory: Path, issuer: Issuer, **environment: str) -> None:
+        self.directory = directory
+        self.redis = Redis(directory / "redis", free_port(), "secret")
+        self.redis.start()
+        self.environment = {
+            **os.environ,
+            **town_environment(name, issuer, str(ROOT / "jurisdictions" / "co-bogota")),
+            "TEJIDO_BROKER_URL": self.redis.url,
+            **environment,
+        }
+        self.urls: dict[str, str] = {}
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._databases: dict[str, Database] = {}
+
+    def database(self, service: str) -> Database:
+        """A connection of the test's own to a service's database."""
+        if service not in self._databases:
+            url = self.environment[f"{service.upper()}_DATABASE_URL"]
+            settings = ServiceSettings.model_validate({"database_url": url, "database_pool": 5})
+            self._databases[service] = Database(lambda: settings)
+        return self._databases[service]
+
+    def run(self, *arguments: str) -> str:
+        """Runs Python to its end and returns what it printed; raises if it failed."""
+        done = subprocess.run(
+            [sys.executable, *arguments], env=self.environment, check=False, capture_output=True, text=True, cwd=ROOT
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout
+
+    def start(self, name: str, *arguments: str, **environment: str) -> None:
+        with (self.directory / f"{name}.log").open("ab") as log:
+            self._processes[name] = subprocess.Popen(
+                [sys.executable, *arguments],
+                env={**self.environment, **environment},
+                cwd=ROOT,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def start_api(self, service: str, name: str | None = None) -> str:
+        port = free_port()
+        self.start(
+            name or f"{service}-api",
+            "-m",
+            "uvicorn",
+            f"tejido_{service}.app:create_app",
+            "--factory",
+            "--port",
+            str(port),
+            "--no-access-log",
+        )
+        self.urls[service] = f"http://127.0.0.1:{port}"
+        wait_until(lambda: answers(f"{self.urls[service]}/health/ready"), 30, f"the API of {service}")
+        return self.urls[service]
+
+    def start_relay(self, service: str, name: str | None = None) -> None:
+        self.start(name or f"{service}-relay", "-m", f"tejido_{service}", "relay")
+
+    def start_worker(self, app: str, name: str, **environment: str) -> None:
+        self.start(
+            name,
+            *_CELERY,
+            app,
+            "worker",
+            "--without-mingle",
+            "--without-gossip",
+            "-c",
+            "2",
+            "-n",
+            f"{name}@test",
+            **environment,
+        )
+
+    def start_beat(self, service: str) -> None:
+        schedule = self.directory / f"{service}-beat"
+        self.start(f"{service}-beat", *_CELERY, f"tejido_{service}.worker", "beat", "-s", str(schedule))
+
+    def start_service(self, service: str) -> None:
+        """All four processes of a service."""
+        self.start_api(service)
+        self.start_relay(service)
+        self.start_worker(f"tejido_{service}.worker", f"{service}-worker")
+        self.start_beat(service)
+
+    def kill(self, name: str) -> None:
+        """SIGKILL to the process and all it started."""
+        process = self._processes.pop(name)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def close(self) -> None:
+        for name in list(self._processes):
+            self.kill(name)
+        for database in self._databases.values():
+            database.close()
+        self.redis.stop()
+
+
+_CELERY = ("-m", "celery", "-A")
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx2.get(url, timeout=2).status_code == 200
+    except httpx2.HTTPError:
+        return False

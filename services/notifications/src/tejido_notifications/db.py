@@ -1,0 +1,7 @@
+"""This service's database."""
+
+from tejido_notifications.settings import settings
+from tejido_shared.db import Database
+
+database = Database(settings)
+tx = database.tx

@@ -1,0 +1,62 @@
+"""Shapes of what comes in and goes out over HTTP. None holds personal data."""
+
+from typing import Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from tejido_shared.pages import PageQuery
+
+Status = Literal["pending", "sending", "delivered", "failed"]
+
+
+class DeliverySummary(BaseModel):
+    """A message in a list."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    status: Status
+    template: str
+    audience: Literal["citizen", "office_head"]
+    channel: Literal["email"]
+    language: str
+    cause_id: UUID = Field(description="Id of the event it tells of")
+    cause_type: str = Field(description="Type of that event, e.g. requests.submitted")
+    about: UUID = Field(description="The entity the event was about, e.g. the request")
+    created_at: AwareDatetime
+    attempts: int = Field(description="Since it was made, or since it was last told to try again")
+    next_attempt_at: AwareDatetime | None
+    delivered_at: AwareDatetime | None
+    evidence: str | None = Field(description="The accepting mail server's words, without addresses")
+    last_error: str | None
+
+
+class AttemptOut(BaseModel):
+    """One try at a message."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    at: AwareDatetime
+    outcome: Literal["accepted", "deferred", "refused", "unsendable", "unknown"] = Field(
+        description=(
+            "`unknown` while it lasts, and when the sender or the connection broke before the mail server's answer: it may have taken it"
+        )
+    )
+    reply: str | None = Field(description="The mail server's words, or what went wrong, without addresses")
+
+
+class DeliveryOut(DeliverySummary):
+    """A message with every attempt at it."""
+
+    history: list[AttemptOut]
+
+
+class DeliveryQuery(PageQuery):
+    """Filters and order of the list of messages."""
+
+    status: Status | None = None
+    template: str | None = Field(None, max_length=100)
+    cause_type: str | None = Field(None, max_length=100)
+    about: UUID | None = Field(None, description="Key of the entity it tells of, e.g. a request")
+    sort: Literal["created_at", "-created_at"] = "-created_at"

@@ -1,0 +1,6 @@
+"""Alembic runs this for every command."""
+
+from tejido_registry.models import Base
+from tejido_shared.migrations import run
+
+run(Base.metadata)
