@@ -20,7 +20,7 @@ COPY deploy/image-excludes.txt deploy/
 COPY shared/pyproject.toml shared/
 RUN --mount=type=bind,from=uv,source=/uv,target=/uv --mount=type=cache,target=/cache \
     python -m venv --without-pip /app && $INSTALL -r shared/pyproject.toml && \
-    install -d -o 10001 -g 10001 -m 700 /data
+    useradd -u 10001 -U -M -d /tmp -s /usr/sbin/nologin tejido && install -d -o tejido -g tejido -m 700 /data
 
 FROM libraries AS code
 ARG SERVICE

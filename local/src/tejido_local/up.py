@@ -119,8 +119,10 @@ def up(jurisdiction: str | None, *, sample: bool, fresh: bool, port_base: int) -
             return 1
         # Celery's workers then finish or give back what they hold when told to stop.
         os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.default_int_handler)
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup leaves it
+            signal.signal(signal.SIGHUP, signal.default_int_handler)
         try:
             return _run(jurisdiction, sample=sample, fresh=fresh, port_base=port_base, started=started)
         except KeyboardInterrupt:

@@ -17,7 +17,7 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from limits import parse
 from limits.storage import MemoryStorage
-from limits.strategies import MovingWindowRateLimiter
+from limits.strategies import SlidingWindowCounterRateLimiter
 
 from tejido_shared.jurisdiction import Role, RoleRule
 from tejido_shared.problems import Problem
@@ -237,7 +237,7 @@ class RateLimit:
 
     def __init__(self, rate: str) -> None:
         self._rate = parse(rate)
-        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
 
     def check(self, address: str) -> None:
         if not self._limiter.hit(self._rate, address):

@@ -1,6 +1,7 @@
 """The database of a service. The only commit of the whole system is the end of `Database.tx`."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -9,9 +10,12 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-from sqlalchemy import DateTime, Engine, MetaData, Text, Uuid, create_engine
+from sqlalchemy import DateTime, Engine, MetaData, Text, Uuid, create_engine, event
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from tejido_shared.settings import ServiceSettings
 
@@ -23,6 +27,7 @@ NAMING = {
     "pk": "pk_%(table_name)s",
 }
 OUTBOX_CHANNEL = "outbox"
+IDLE_SECONDS = 2.0
 
 
 TYPES: dict[Any, Any] = {
@@ -53,22 +58,30 @@ class Database:
 
     @cached_property
     def engine(self) -> Engine:
-        return create_engine(
+        engine = create_engine(
             self.url,
             pool_size=self._settings().database_pool,
             max_overflow=0,
             pool_timeout=10,
-            pool_pre_ping=True,
             hide_parameters=True,  # an error's text goes to the log, and parameters are people's data
             connect_args={
                 "connect_timeout": 5,
                 "options": "-c statement_timeout=15000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000 -c timezone=UTC",
             },
         )
+        _check_idle_connections(engine)
+        return engine
 
     @cached_property
     def _sessions(self) -> sessionmaker[Session]:
         return sessionmaker(self.engine, expire_on_commit=False)
+
+    @cached_property
+    def _readers(self) -> sessionmaker[Session]:
+        # Rows it loads are nobody's to change; so nothing is flushed, and a forgotten write fails in review, not in production.
+        return sessionmaker(
+            self.engine.execution_options(isolation_level="AUTOCOMMIT"), expire_on_commit=False, autoflush=False
+        )
 
     @contextmanager
     def tx(self) -> Iterator[Session]:
@@ -80,6 +93,12 @@ class Database:
         if emitted:
             self.wake_relay()
 
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session for reading whose statements are each by themselves: no round trips for a transaction. Nothing may be written in it."""
+        with self._readers() as session:
+            yield session
+
     def wake_relay(self) -> None:
         if self._waker is None:
             self._waker = _Waker(self.url)
@@ -90,7 +109,7 @@ class Database:
         if "engine" in self.__dict__:
             self.engine.dispose(close=False)
             del self.__dict__["engine"]
-        self.__dict__.pop("_sessions", None)
+        self._drop_sessions()
         self._waker = None
 
     def close(self) -> None:
@@ -101,7 +120,28 @@ class Database:
         if "engine" in self.__dict__:
             self.engine.dispose()
             del self.__dict__["engine"]
+        self._drop_sessions()
+
+    def _drop_sessions(self) -> None:
         self.__dict__.pop("_sessions", None)
+        self.__dict__.pop("_readers", None)
+
+
+def _check_idle_connections(engine: Engine) -> None:
+    """A connection that lay idle for a while is tried before it is used, so that a restarted PostgreSQL is not noticed by a caller."""
+
+    @event.listens_for(engine, "checkin")
+    def remember(_: object, record: ConnectionPoolEntry) -> None:
+        record.info["idle_since"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def try_first(connection: DBAPIConnection, record: ConnectionPoolEntry, _: object) -> None:
+        if time.monotonic() - record.info.get("idle_since", time.monotonic()) < IDLE_SECONDS:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except psycopg.Error:
+            raise DisconnectionError from None
 
 
 class _Waker:

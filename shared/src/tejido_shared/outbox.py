@@ -13,6 +13,8 @@ from tejido_shared.ids import new_id
 from tejido_shared.logs import correlation_id
 from tejido_shared.seam import outbox
 
+_WRITE = sa.insert(outbox)
+
 
 def emit(session: Session, event: Event, *, version: int) -> UUID:
     """Publishes `event` when, and only when, the session's transaction commits. Returns the event's id.
@@ -38,7 +40,7 @@ def emit_all(session: Session, events: Iterable[tuple[Event, int]]) -> list[UUID
         body = envelope.model_dump(mode="json")
         rows += [{"event_id": envelope.id, "subscriber": name, "envelope": body} for name in LISTENERS[type(event)]]
     if rows:
-        session.execute(sa.insert(outbox), rows)
+        session.execute(_WRITE, rows[0] if len(rows) == 1 else rows)
         session.info["emitted"] = True
     return ids
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 import structlog
 from babel import Locale
@@ -26,7 +27,7 @@ log = structlog.get_logger()
 class Unsendable(Exception):  # noqa: N818
     """No message can be made of this. `code` names the reason in the catalogue; `params` hold no personal data."""
 
-    def __init__(self, code: str, **params: object) -> None:
+    def __init__(self, code: str, **params: Any) -> None:
         super().__init__(code)
         self.code, self.params = code, params
 
@@ -43,17 +44,15 @@ class Letter:
 def write(cause_type: str, template: str, language: str, context: str) -> Letter:
     """The letter that tells of an event, whose unsealed fields are the JSON `context`. Raises `Unsendable` if the template fails."""
     pack = jurisdiction()
-    name = f"{template}.{language}.txt"
-    if _source(name) is None:
+    if _source(f"{template}.{language}.txt") is None:
         language = "es"
-        name = f"{template}.es.txt"
-    event = EVENTS[cause_type].model_validate_json(context)
+    name = f"{template}.{language}.txt"
     try:
-        text = (
-            _environment(language)
-            .get_template(name)
-            .render(dict(event), office=_office(getattr(event, "office", None)), entity=pack.entity, texts=pack.texts)
-        )
+        fields = dict(EVENTS[cause_type].model_validate_json(context))
+        if fields.get("recipient_name"):
+            fields["recipient_name"] = one_line(fields["recipient_name"])
+        fields |= {"office": _office(fields.get("office")), "entity": pack.entity, "texts": pack.texts}
+        text = _environment(language).get_template(name).render(fields)
     except TemplateError as error:
         raise Unsendable("template", template=name, detail=f"{type(error).__name__}: {error.message}") from None
     except Exception as error:  # noqa: BLE001 - a template may fail in any way; its words may quote a person's data

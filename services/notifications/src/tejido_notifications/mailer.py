@@ -3,6 +3,7 @@
 import re
 import smtplib
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -43,14 +44,10 @@ class Mailer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
-    ) -> None:
+    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
         if self._smtp is not None and error is None:
-            try:
+            with suppress(OSError):
                 self._smtp.quit()
-            except OSError:
-                pass
         self._close()
 
     @property
@@ -59,7 +56,7 @@ class Mailer:
 
     def send(self, letter: Letter, message_id: UUID, recipient: str) -> Outcome:
         """Offers one message to the server. Takes at most a few times `smtp_timeout`. Raises `Unsendable` for no usable address."""
-        message, address = self._message(letter, message_id, recipient)
+        content, address = self._message(letter, message_id, recipient)
         try:
             smtp = self._ready()
         except smtplib.SMTPResponseException as error:
@@ -80,7 +77,7 @@ class Mailer:
             if code not in (250, 251):
                 return self._answered("refused" if code >= 500 else "deferred", code, reply, recipient)
             begun = True
-            code, reply = smtp.data(message.as_bytes())
+            code, reply = smtp.data(content)
         except smtplib.SMTPDataError as error:  # the server answered to DATA itself
             code, reply = error.smtp_code, _bytes(error.smtp_error)
         except OSError as error:
@@ -95,7 +92,7 @@ class Mailer:
             self._close()
         return Outcome(result, _words(code, reply, recipient))
 
-    def _message(self, letter: Letter, message_id: UUID, recipient: str) -> tuple[EmailMessage, str]:
+    def _message(self, letter: Letter, message_id: UUID, recipient: str) -> tuple[bytes, str]:
         """The message and its envelope address. The Message-ID is that of the delivery: a second copy can be known for one."""
         name, _, domain = recipient.rpartition("@")
         try:
@@ -116,7 +113,7 @@ class Mailer:
         message["Content-Language"] = letter.language
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no absence note answers it
         message.set_content(letter.body, cte="quoted-printable")
-        return message, to.addr_spec
+        return message.as_bytes(), to.addr_spec
 
     @property
     def _domain(self) -> str:

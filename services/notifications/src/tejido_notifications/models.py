@@ -52,7 +52,9 @@ class Delivery(Base):
     traceparent: Mapped[str | None]
     status: Mapped[str] = mapped_column(default="pending", comment="pending, sending, delivered, failed")
     created_at: Mapped[datetime] = mapped_column(default=now)
-    attempts: Mapped[int] = mapped_column(default=0, comment="Since it was made, or since it was last told to try again")
+    attempts: Mapped[int] = mapped_column(
+        default=0, comment="Since it was made, or since it was last told to try again"
+    )
     next_attempt_at: Mapped[datetime | None] = mapped_column(
         default=now, comment="When to try; while sending, when its lease ends; null when nothing is left to do"
     )

@@ -22,9 +22,7 @@ Administrator = Annotated[Principal, Depends(require(Role.ADMINISTRATOR))]
 
 
 @router.get("/deliveries", summary="Messages, the newest first")
-def list_deliveries(
-    asked: Annotated[schemas.DeliveryQuery, Query()], _: Reader
-) -> Page[schemas.DeliverySummary]:
+def list_deliveries(asked: Annotated[schemas.DeliveryQuery, Query()], _: Reader) -> Page[schemas.DeliverySummary]:
     with tx() as session:
         return page_of(
             session,

@@ -4,7 +4,8 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -52,12 +53,11 @@ class Claimed:
     letter: tuple[str, str] | None
 
 
-def queue(
-    session: Session, event: Event, envelope: Envelope, *, audience: str, recipient: str, language: str
-) -> None:
+def queue(session: Session, event: Event, envelope: Envelope, *, audience: str, recipient: str, language: str) -> None:
     """Decides that `recipient` is to be told of the event. Once for each event, audience and channel, however often it is asked.
 
-    Raises `ValueError` if a sealed field cannot be opened.
+    `session.info["queued"]` tells the worker that there is something to send once the transaction has committed. Raises
+    `ValueError` if a sealed field cannot be opened.
     """
     sealed = [name for name, field in type(event).model_fields.items() if _is_sealed(field.annotation)]
     opened = {name: unseal(value) for name in sealed if (value := getattr(event, name)) is not None}
@@ -112,8 +112,10 @@ def claim(session: Session, sender: int) -> Claimed | None:
     session.add(attempt)
     session.flush()
     personal = sa.select(Delivery.recipient, Delivery.context).where(Delivery.id == delivery.id)
+    letter: tuple[str, str] | None
     try:
-        letter = session.execute(personal).one().tuple()
+        recipient, context = session.execute(personal).one()
+        letter = recipient, context
     except ValueError:  # not with the keys we have
         letter = None
     return Claimed(
@@ -156,7 +158,6 @@ def retry(session: Session, delivery: Delivery) -> None:
         raise Refused("not_failed")
     delivery.status, delivery.attempts, delivery.next_attempt_at = "pending", 0, now()
     session.flush()
-    session.info["queued"] = True
 
 
 def backoff(attempts: int) -> timedelta:
@@ -164,10 +165,10 @@ def backoff(attempts: int) -> timedelta:
     if attempts < 1:
         return timedelta()
     spread = random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, guards nothing
-    return min(FIRST_WAIT * 2 ** (attempts - 1), LONGEST_WAIT) * spread
+    return spread * min(FIRST_WAIT * (1 << attempts - 1), LONGEST_WAIT)
 
 
-def text(code: str, **params: object) -> str:
+def text(code: str, **params: Any) -> str:
     """What went wrong, for the people who run the service."""
     return i18n.text(PACKAGE, f"reply.{code}", **params)
 
@@ -187,7 +188,9 @@ def office_head(office: str) -> str:
     try:
         return jurisdiction().office(office).head_email
     except LookupError:
-        raise LookupError(f"office {office} is not in the jurisdiction pack: add it to offices.toml and replay") from None
+        raise LookupError(
+            f"office {office} is not in the jurisdiction pack: add it to offices.toml and replay"
+        ) from None
 
 
 def _deliver(session: Session, delivery: Delivery, evidence: str) -> None:

@@ -16,7 +16,7 @@ PACKAGE = "tejido_projects"
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Step(_Frozen):

@@ -62,7 +62,7 @@ def contacts(pack: Jurisdiction, given: Sequence[ContactIn]) -> tuple[list[Conta
     return stored, flaws
 
 
-class _Flawed(ValueError):
+class _Flawed(ValueError):  # noqa: N818
     def __init__(self, part: str, code: str) -> None:
         super().__init__(code)
         self.part, self.code = part, code

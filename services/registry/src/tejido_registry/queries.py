@@ -2,10 +2,11 @@
 
 import re
 import unicodedata
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import to_tsquery
+from sqlalchemy.dialects.postgresql import REGCONFIG
 from sqlalchemy.orm import Session
 
 from tejido_registry.models import HistoryEntry, Identifier, Organization
@@ -86,9 +87,13 @@ def _found_by(q: str, *, officials: bool) -> sa.ColumnElement[bool]:
     found = [Organization.number == written, Organization.id == sa.any_(sa.func.array(owners.scalar_subquery()))]
     words = re.findall(r"[^\W_]+", fold(q))
     if words:
-        terms = [to_tsquery("simple", f"{word}:*").op("||")(to_tsquery("spanish", word)) for word in words[:20]]
+        terms = [_tsquery("simple", f"{word}:*").op("||")(_tsquery("spanish", word)) for word in words[:20]]
         wanted = terms[0]
         for term in terms[1:]:
             wanted = wanted.op("&&")(term)
         found.append(Organization.searchable.bool_op("@@")(wanted))
     return sa.or_(*found)
+
+
+def _tsquery(configuration: str, text: str) -> sa.ColumnElement[Any]:
+    return sa.func.to_tsquery(sa.cast(configuration, REGCONFIG), text)

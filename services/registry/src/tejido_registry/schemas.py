@@ -54,7 +54,9 @@ class OrganizationIn(_In):
 
     name: Name = Field(description="Legal or usual name")
     public_name: Name | None = Field(None, description="Name or acronym the public knows it by")
-    other_names: list[Name] = Field(default_factory=list, max_length=20, description="Former names, spellings, acronyms")
+    other_names: list[Name] = Field(
+        default_factory=list, max_length=20, description="Former names, spellings, acronyms"
+    )
     organization_type: Line = Field(description="Code from /v1/organization-types")
     identifiers: list[IdentifierIn] = Field(default_factory=list, max_length=20)
     contacts: list[ContactIn] = Field(default_factory=list, max_length=20)

@@ -1,7 +1,6 @@
 """The use cases. Each takes a session and never commits; none knows of HTTP or Celery."""
 
 from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +20,7 @@ from tejido_shared.jurisdiction import receipt_number
 from tejido_shared.outbox import emit_all
 
 PACKAGE = "tejido_registry"
+BATCH = 1000
 COLUMNS = (
     "name",
     "public_name",
@@ -96,31 +96,67 @@ def values_of(organization: Organization) -> dict[str, Any]:
     }
 
 
-def new(values: dict[str, Any], instant: datetime) -> Organization:
-    """An organization with these checked values, which has no number yet and is in no session."""
-    organization = Organization(
-        id=new_id(),
-        version=1,
-        registration_status=values["registration_status"],
-        registered_at=instant,
-        changed_at=instant,
-    )
-    _apply(organization, {name: values[name] for name in (*COLUMNS, "identifiers", "contacts")})
-    return organization
-
-
 def create(session: Session, values: dict[str, Any], author: str) -> Organization:
     """Enters an organization in the register, numbers it and announces it. Raises `Refused`."""
     values = checked(values, values)
     _refuse_taken(session, values["identifiers"], None)
-    organization = new(values, now())
-    # The number comes last: whoever holds the counter makes every other entry wait until the commit.
-    [organization.number] = next_numbers(session, 1)
-    session.add(organization)
-    flush(session)
-    record(session, organization, "created", author)
-    announce(session, [organization])
-    return organization
+    [organization_id] = enter(session, [values], "created", author, [{}])
+    return session.get_one(Organization, organization_id)
+
+
+def enter(
+    session: Session,
+    entries: Sequence[dict[str, Any]],
+    kind: str,
+    author: str | None,
+    details: Sequence[dict[str, Any]],
+) -> list[UUID]:
+    """Enters organizations with these checked values in as few statements as one. `details` go to the history of each. Raises `Refused`."""
+    instant = now()
+    organizations: list[dict[str, Any]] = []
+    identifiers: list[dict[str, Any]] = []
+    contacts: list[dict[str, Any]] = []
+    for values in entries:
+        key = new_id()
+        organizations.append(
+            {name: values[name] for name in (*COLUMNS, "registration_status")}
+            | {"id": key, "version": 1, "registered_at": instant, "changed_at": instant}
+        )
+        identifiers += [
+            _identifier_row(one) | {"id": new_id(), "organization_id": key} for one in values["identifiers"]
+        ]
+        contacts += [
+            one.model_dump() | {"id": new_id(), "organization_id": key, "position": position}
+            for position, one in enumerate(values["contacts"])
+        ]
+    history = [
+        {
+            "id": new_id(),
+            "organization_id": organization["id"],
+            "at": instant,
+            "kind": kind,
+            "author": author,
+            "reason": None,
+            "details": detail,
+        }
+        for organization, detail in zip(organizations, details, strict=True)
+    ]
+    # As late as can be: whoever holds the counter makes every other entry wait until the commit.
+    for organization, number in zip(organizations, next_numbers(session, len(organizations)), strict=True):
+        organization["number"] = number
+    try:
+        for model, rows in (
+            (Organization, organizations),
+            (Identifier, identifiers),
+            (Contact, contacts),
+            (HistoryEntry, history),
+        ):
+            if rows:
+                session.execute(sa.insert(model.__table__), rows)
+    except IntegrityError as error:
+        raise _raced(error) from None
+    _announce(session, organizations)
+    return [organization["id"] for organization in organizations]
 
 
 def change(session: Session, organization: Organization, changes: dict[str, Any], author: str) -> None:
@@ -146,7 +182,18 @@ def differences(organization: Organization, changes: dict[str, Any]) -> dict[str
 
 def apply(organization: Organization, different: dict[str, Any]) -> None:
     """Writes differences to an organization; its version grows even if only a contact changed."""
-    _apply(organization, different)
+    for name, value in different.items():
+        if name == "identifiers":
+            # Rows that stay are kept: an insert comes before a delete, and two of the same number may not be.
+            present = {(i.scheme, i.value): i for i in organization.identifiers}
+            organization.identifiers = [present.get((one.scheme, one.value)) or Identifier() for one in value]
+            for row, one in zip(organization.identifiers, value, strict=True):
+                for column, said in _identifier_row(one).items():
+                    setattr(row, column, said)
+        elif name == "contacts":
+            organization.contacts = [Contact(position=p, **one.model_dump()) for p, one in enumerate(value)]
+        else:
+            setattr(organization, name, value)
     organization.changed_at = now()
 
 
@@ -166,22 +213,28 @@ def set_status(session: Session, organization: Organization, status: str, reason
 
 def announce(session: Session, organizations: Iterable[Organization]) -> None:
     """Tells the other services what is now known of these organizations, which must have been flushed."""
-    emit_all(
-        session,
-        [
-            (
-                OrganizationChanged(
-                    organization_id=one.id,
-                    number=one.number,
-                    name=one.name,
-                    organization_type=one.organization_type,
-                    status=one.registration_status,
-                ),
-                one.version,
-            )
-            for one in organizations
-        ],
-    )
+    names = ("id", "version", "number", *PUBLISHED)
+    _announce(session, [{name: getattr(one, name) for name in names} for one in organizations])
+
+
+def _announce(session: Session, organizations: Sequence[dict[str, Any]]) -> None:
+    for start in range(0, len(organizations), BATCH):
+        emit_all(
+            session,
+            [
+                (
+                    OrganizationChanged(
+                        organization_id=one["id"],
+                        number=one["number"],
+                        name=one["name"],
+                        organization_type=one["organization_type"],
+                        status=one["registration_status"],
+                    ),
+                    one["version"],
+                )
+                for one in organizations[start : start + BATCH]
+            ],
+        )
 
 
 def record(
@@ -234,9 +287,12 @@ def flush(session: Session) -> None:
     try:
         session.flush()
     except IntegrityError as error:
-        if "uq_identifier_scheme_value" in str(error.orig):
-            raise Refused(fields=[("identifiers", "identifier_taken")]) from None
-        raise
+        raise _raced(error) from None
+
+
+def _raced(error: IntegrityError) -> Exception:
+    taken_now = "uq_identifier_scheme_value" in str(error.orig)
+    return Refused(fields=[("identifiers", "identifier_taken")]) if taken_now else error
 
 
 def _refuse_taken(session: Session, wanted: list[IdentifierIn], mine: UUID | None) -> None:
@@ -250,23 +306,5 @@ def _refuse_taken(session: Session, wanted: list[IdentifierIn], mine: UUID | Non
         raise Refused(fields=flaws)
 
 
-def _apply(organization: Organization, values: dict[str, Any]) -> None:
-    for name, value in values.items():
-        if name == "identifiers":
-            # Rows that stay are kept: an insert comes before a delete, and two of the same number may not be.
-            present = {(i.scheme, i.value): i for i in organization.identifiers}
-            organization.identifiers = [_identifier(present.get((one.scheme, one.value)), one) for one in value]
-        elif name == "contacts":
-            organization.contacts = [
-                Contact(position=position, **one.model_dump()) for position, one in enumerate(value)
-            ]
-        else:
-            setattr(organization, name, value)
-
-
-def _identifier(present: Identifier | None, said: IdentifierIn) -> Identifier:
-    row = present or Identifier(scheme=said.scheme, value=said.value)
-    row.check_digit = said.check_digit
-    row.exclusive = is_exclusive(said.scheme)
-    row.of_a_person = checks.of_a_person(said)
-    return row
+def _identifier_row(one: IdentifierIn) -> dict[str, Any]:
+    return one.model_dump() | {"exclusive": is_exclusive(one.scheme), "of_a_person": checks.of_a_person(one)}

@@ -37,7 +37,7 @@ class ServiceRequest(Base):
     verbal: Mapped[bool] = mapped_column(default=False)
     language: Mapped[str] = mapped_column(default="es")
     subject: Mapped[str] = mapped_column(Personal, comment="Objeto: citizens write persons' names into it")
-    reasons: Mapped[str] = mapped_column(Personal)
+    reasons: Mapped[str | None] = mapped_column(Personal)
     attachments: Mapped[list[Any]] = mapped_column(default=list, comment="What documents came with it, as declared")
     petitioner_name: Mapped[str | None] = mapped_column(Personal)
     petitioner_identification: Mapped[str | None] = mapped_column(Personal)

@@ -1,8 +1,10 @@
 """What may be read, and by whom."""
 
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session
 
 from tejido_requests.models import HistoryEntry, KnownProject, ServiceRequest
@@ -41,16 +43,52 @@ def matching(principal: Principal, asked: RequestQuery) -> sa.Select[ServiceRequ
     return query
 
 
-def by_number(session: Session, number: str) -> ServiceRequest | None:
-    return session.scalar(sa.select(ServiceRequest).where(ServiceRequest.number == number))
-
-
-def history_of(session: Session, request_id: UUID) -> list[HistoryEntry]:
-    query = (
-        sa.select(HistoryEntry).where(HistoryEntry.request_id == request_id).order_by(HistoryEntry.at, HistoryEntry.id)
+_HISTORY = (
+    sa.select(
+        sa.func.jsonb_agg(
+            aggregate_order_by(
+                sa.func.jsonb_build_object(
+                    "at", HistoryEntry.at, "kind", HistoryEntry.kind, "details", HistoryEntry.details
+                ),
+                HistoryEntry.at,
+                HistoryEntry.id,
+            )
+        )
     )
-    return list(session.scalars(query))
+    .where(HistoryEntry.request_id == ServiceRequest.id)
+    .scalar_subquery()
+)
+# Built once, and naming its columns: what is not shown is not decrypted, for this page is the one most asked for.
+_TRACKED = sa.select(
+    *(
+        getattr(ServiceRequest, name)
+        for name in (
+            *("id", "number", "request_type", "office", "status", "tracking_code", "received_at"),
+            *(
+                "effective_receipt_date",
+                "term_unit",
+                "term_n",
+                "term_article",
+                "due_date",
+                "due_soon_from",
+                "overdue_at",
+            ),
+            *("answered_at", "answer", "notified_at"),
+        )
+    ),
+    _HISTORY.label("history"),
+    sa.select(KnownProject.title)
+    .where(KnownProject.id == ServiceRequest.project_id)
+    .scalar_subquery()
+    .label("project"),
+).where(ServiceRequest.number == sa.bindparam("wanted"))
 
 
-def project_title(session: Session, project_id: UUID | None) -> str | None:
-    return session.scalar(sa.select(KnownProject.title).where(KnownProject.id == project_id)) if project_id else None
+def tracked(session: Session, number: str) -> Any | None:
+    """What the tracking page shows of a request."""
+    return session.execute(_TRACKED, {"wanted": number}).one_or_none()
+
+
+def history_of(session: Session, request_id: UUID) -> list[dict[str, Any]]:
+    """What happened to a request, in order: at, kind, details."""
+    return session.scalar(sa.select(_HISTORY).where(ServiceRequest.id == request_id)) or []

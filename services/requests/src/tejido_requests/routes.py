@@ -4,13 +4,14 @@ import hmac
 from typing import Annotated, Any
 from uuid import UUID
 
+import sqlalchemy as sa
 from fastapi import APIRouter, Depends, Header, Query, Response
 from pydantic import Field
 from sqlalchemy.orm import Session
 
 from tejido_requests import queries, schemas, service
-from tejido_requests.db import tx
-from tejido_requests.models import HistoryEntry, ServiceRequest
+from tejido_requests.db import read, tx
+from tejido_requests.models import ServiceRequest
 from tejido_requests.settings import jurisdiction
 from tejido_shared import i18n
 from tejido_shared.api import IfMatch, check_match, etag
@@ -99,7 +100,7 @@ def file_verbal(body: schemas.VerbalRequestIn, once: IdempotencyKey, caller: Off
 
 @router.get("/service-requests", tags=["service requests"], summary="The requests of the caller's offices")
 def list_requests(asked: Annotated[schemas.RequestQuery, Query()], caller: Reader) -> Page[schemas.RequestSummary]:
-    with tx() as session:
+    with read() as session:
         return page_of(
             session,
             queries.matching(caller, asked),
@@ -113,7 +114,7 @@ def list_requests(asked: Annotated[schemas.RequestQuery, Query()], caller: Reade
 
 @router.get("/service-requests/{request_id}", tags=["service requests"], summary="One request")
 def read_request(request_id: UUID, caller: Reader, response: Response) -> schemas.RequestOut:
-    with tx() as session:
+    with read() as session:
         request = _found(queries.one(session, caller, request_id))
         response.headers["ETag"] = etag(request)
         return _whole(session, request)
@@ -187,8 +188,8 @@ def track(
         ),
     ],
 ) -> schemas.TrackingOut:
-    with tx() as session:
-        request = queries.by_number(session, number.strip().upper())
+    with read() as session:
+        request = queries.tracked(session, number.strip().upper())
         # A wrong code and an unknown number look alike, or numbers could be counted out.
         if request is None or not hmac.compare_digest(request.tracking_code.encode(), code.strip().upper().encode()):
             raise NotFound
@@ -199,11 +200,11 @@ def track(
             office_name=pack.office(request.office).name,
             status=request.status,
             clock=_clock(request),
-            project=queries.project_title(session, request.project_id),
+            project=request.project,
             answered_at=request.answered_at,
             answer=request.answer,
             notified_at=request.notified_at,
-            history=_history(queries.history_of(session, request.id)),
+            history=_history(request.history),
         )
 
 
@@ -235,7 +236,6 @@ def _filed(body: schemas.RequestIn | schemas.VerbalRequestIn) -> dict[str, Any]:
     return {
         "due_date": None,
         **{name: getattr(body, name) for name in service.Filing.__annotations__ if name in type(body).model_fields},
-        "reasons": body.reasons or "",
     }
 
 
@@ -245,11 +245,11 @@ def _found(request: ServiceRequest | None) -> ServiceRequest:
     return request
 
 
-def _is_overdue(request: ServiceRequest) -> bool:
+def _is_overdue(request: ServiceRequest | sa.Row[Any]) -> bool:
     return (request.notified_at or now()) >= request.overdue_at
 
 
-def _clock(request: ServiceRequest) -> schemas.ClockOut:
+def _clock(request: ServiceRequest | sa.Row[Any]) -> schemas.ClockOut:
     counted = service.clock_of(request)
     # A calendar that changed since would explain another date than the one in force.
     days = service.explained(counted, i18n.language.get()) if counted.due_date == request.due_date else ()
@@ -266,12 +266,12 @@ def _clock(request: ServiceRequest) -> schemas.ClockOut:
     )
 
 
-def _history(entries: list[HistoryEntry]) -> list[schemas.HistoryOut]:
+def _history(entries: list[dict[str, Any]]) -> list[schemas.HistoryOut]:
     return [
-        schemas.HistoryOut(
-            at=e.at, kind=e.kind, what=i18n.text(PACKAGE, f"history.{e.kind}", **e.details), details=e.details
+        schemas.HistoryOut.model_validate(
+            entry | {"what": i18n.text(PACKAGE, f"history.{entry['kind']}", **entry["details"])}
         )
-        for e in entries
+        for entry in entries
     ]
 
 

@@ -157,7 +157,7 @@ class RequestOut(RequestSummary):
     """A request as its office sees it."""
 
     subject: str
-    reasons: str
+    reasons: str | None
     attachments: list[Any]
     petitioner: Petitioner | None
     organization_id: UUID | None

@@ -40,7 +40,7 @@ def upgrade() -> None:
         sa.Column("verbal", sa.Boolean(), nullable=False),
         sa.Column("language", sa.Text(), nullable=False),
         sa.Column("subject", sa.LargeBinary(), nullable=False, comment="Objeto: citizens write persons' names into it"),
-        sa.Column("reasons", sa.LargeBinary(), nullable=False),
+        sa.Column("reasons", sa.LargeBinary(), nullable=True),
         sa.Column(
             "attachments",
             postgresql.JSONB(astext_type=sa.Text()),

@@ -1,0 +1,415 @@
+"""Sending over a real SMTP conversation with a server that misbehaves: every message ends delivered once, or failed with its reason."""
+
+import os
+import random
+import socket
+import subprocess
+import sys
+import threading
+import time
+from datetime import timedelta
+from itertools import pairwise
+from typing import Any
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+
+from tejido_notifications import letters, service, tasks
+from tejido_notifications.mailer import Mailer, Outcome
+from tejido_notifications.models import Attempt, Delivery
+from tejido_notifications.settings import jurisdiction, settings
+from tejido_shared import contracts
+from tejido_shared.clock import moved_to, now
+from tejido_shared.db import Database
+from tejido_shared.ids import new_id
+from tejido_shared.personal import seal
+from tejido_shared.seam import outbox
+from tejido_shared.testing import wait_until
+
+from .conftest import FRIDAY_EVENING, MailServer, deliver_event, file_request, last_event
+
+
+def _answered(
+    recipient: str = "ana.munoz@correo.example", name: str = "Ana", answer: str = "Sí."
+) -> contracts.Envelope:
+    event = contracts.RequestAnswered(
+        request_id=new_id(),
+        number="BOG-2026-000001-00",
+        type_name="Petición",
+        answer_id=new_id(),
+        answered_at=FRIDAY_EVENING,
+        recipient_name=contracts.Sealed(seal(name)),
+        recipient_email=contracts.Sealed(seal(recipient)),
+        answer=contracts.Sealed(seal(answer)),
+    )
+    return contracts.envelope_of(
+        event, event_id=new_id(), subject_version=2, occurred_at=FRIDAY_EVENING, correlation_id="c-1", traceparent=None
+    )
+
+
+def _queued(databases: dict[str, Database], **fields: str) -> contracts.Envelope:
+    envelope = _answered(**fields)
+    assert deliver_event(databases, envelope)
+    return envelope
+
+
+def _delivery(databases: dict[str, Database], cause: UUID) -> Delivery:
+    with databases["notifications"].tx() as session:
+        return session.scalars(sa.select(Delivery).where(Delivery.cause_id == cause)).one()
+
+
+def _outcomes(databases: dict[str, Database], delivery: Delivery) -> list[tuple[str, str | None]]:
+    query = sa.select(Attempt).where(Attempt.delivery_id == delivery.id).order_by(Attempt.at, Attempt.id)
+    with databases["notifications"].tx() as session:
+        return [(attempt.outcome, attempt.reply) for attempt in session.scalars(query)]
+
+
+def _published(databases: dict[str, Database]) -> list[dict[str, Any]]:
+    with databases["notifications"].tx() as session:
+        return list(session.scalars(sa.select(outbox.c.envelope).order_by(outbox.c.id)))
+
+
+def test_a_delivered_message_leaves_proof(databases: dict[str, Database], mail_server: MailServer) -> None:
+    request, envelope = file_request(databases)
+    deliver_event(databases, envelope)
+    tasks.send_due()
+    tasks.send_due()
+
+    [message] = mail_server.received
+    delivery = _delivery(databases, envelope.id)
+    assert mail_server.recipients == ["ana.munoz@correo.example"]
+    assert message["Message-ID"] == f"<{delivery.id}@idpac.example.org>"
+    assert message["From"] == "Instituto Distrital de la Participación y Acción Comunal <atencion@idpac.example.org>"
+    assert message["Subject"].startswith(f"Recibimos su solicitud {request.number}")
+    assert message["Auto-Submitted"] == "auto-generated"
+    assert message.get_content_type() == "text/plain"
+    assert request.tracking_code in message.get_content()
+    assert (delivery.status, delivery.attempts, delivery.next_attempt_at) == ("delivered", 1, None)
+    assert delivery.evidence == "250 2.0.0 … queued as 1"
+    assert _outcomes(databases, delivery) == [("accepted", "250 2.0.0 … queued as 1")]
+
+    [published] = _published(databases)
+    event = contracts.event_in(contracts.Envelope.model_validate(published))
+    assert isinstance(event, contracts.MessageDelivered)
+    assert (event.message_id, event.cause_id, event.about) == (delivery.id, envelope.id, request.id)
+    assert (event.cause_type, event.evidence) == ("requests.submitted", delivery.evidence)
+    assert published["correlation_id"] == envelope.correlation_id
+
+
+def test_the_clock_of_the_request_stops_with_the_proof(databases: dict[str, Database], mail_server: MailServer) -> None:
+    from tejido_requests import service as requests
+    from tejido_requests.events import HANDLERS as OF_REQUESTS
+    from tejido_requests.models import ServiceRequest
+    from tejido_shared.inbox import receive
+
+    request, _ = file_request(databases)
+    with databases["requests"].tx() as session:
+        requests.answer(session, session.get_one(ServiceRequest, request.id), "Sí.", "funcionaria-1")
+    with moved_to(FRIDAY_EVENING + timedelta(days=30)):
+        deliver_event(databases, last_event(databases, "requests.answered"))
+        tasks.send_due()
+        proof = last_event(databases, "notifications.delivered", publisher="notifications")
+        receive(databases["requests"], OF_REQUESTS, [{"envelope": proof.model_dump(mode="json"), "sent": 1}])
+    with databases["requests"].tx() as session:
+        stored = session.get_one(ServiceRequest, request.id)
+        assert (stored.status, stored.notification_evidence) == ("notified", "250 2.0.0 … queued as 1")
+
+
+def test_a_temporary_refusal_is_tried_again_later(databases: dict[str, Database], mail_server: MailServer) -> None:
+    mail_server.script.extend(["rcpt 451 4.7.1 Greylisted", "drop", "data 452 4.3.1 Full"])
+    cause = _queued(databases).id
+    tried = []
+    for _ in range(10):
+        tasks.send_due()
+        delivery = _delivery(databases, cause)
+        tried.append(delivery.status)
+        if delivery.next_attempt_at is None:
+            break
+        with moved_to(delivery.next_attempt_at - timedelta(seconds=2)):
+            tasks.send_due()  # not yet
+        assert len(mail_server.received) == 0
+        _make_due(databases)
+    assert tried == ["pending", "pending", "pending", "delivered"]
+    assert _outcomes(databases, _delivery(databases, cause)) == [
+        ("deferred", "451 4.7.1 Greylisted"),
+        ("unknown", "El servidor de correo cortó la conexión."),
+        ("deferred", "452 4.3.1 Full"),
+        ("accepted", "250 2.0.0 … queued as 1"),
+    ]
+    assert len(mail_server.received) == len(_published(databases)) == 1
+
+
+def _make_due(databases: dict[str, Database]) -> None:
+    with databases["notifications"].tx() as session:
+        due = sa.update(Delivery).where(Delivery.status == "pending").values(next_attempt_at=now())
+        session.execute(due)
+
+
+def test_a_final_refusal_fails_at_once_and_names_nobody(
+    databases: dict[str, Database], mail_server: MailServer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    mail_server.script.append("rcpt 550 5.1.1 <ana.munoz@correo.example>: no user Ana.Munoz here")
+    cause, next_one = _queued(databases).id, _queued(databases, recipient="luis@correo.example").id
+    tasks.send_due()
+    delivery = _delivery(databases, cause)
+    assert (delivery.status, delivery.last_error) == ("failed", "550 5.1.1 … no user … here")
+    assert _delivery(databases, next_one).status == "delivered"
+    assert mail_server.connections == 1
+    failed = contracts.event_in(contracts.Envelope.model_validate(_published(databases)[0]))
+    assert isinstance(failed, contracts.MessageFailed)
+    assert (failed.message_id, failed.reason) == (delivery.id, delivery.last_error)
+    out, err = capfd.readouterr()
+    assert "ana" not in (out + err).lower()
+
+    with databases["notifications"].tx() as session:
+        service.retry(session, session.get_one(Delivery, delivery.id))
+    tasks.send_due()
+    delivery = _delivery(databases, cause)
+    assert delivery.status == "delivered"
+    versions = [
+        envelope["subject_version"] for envelope in _published(databases) if envelope["subject"] == str(delivery.id)
+    ]
+    assert versions[0] < versions[1]
+
+
+@pytest.mark.parametrize("trouble", ["nobody listens", "silent", "hangs after the message"])
+def test_a_server_in_trouble_loses_nothing(
+    databases: dict[str, Database], mail_server: MailServer, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    monkeypatch.setattr(settings(), "smtp_timeout", 0.3)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        if trouble == "hangs after the message":
+            mail_server.script.append("hang")
+        else:
+            monkeypatch.setattr(settings(), "smtp_port", silent.getsockname()[1])
+            if trouble == "silent":
+                silent.listen()
+        causes = [_queued(databases).id for _ in range(3)]
+        started = time.monotonic()
+        tasks.send_due()
+        assert time.monotonic() - started < 3
+    states = [_delivery(databases, cause) for cause in causes]
+    assert [delivery.status for delivery in states] == ["pending"] * 3
+    assert [delivery.attempts for delivery in states] == [1, 0, 0]  # one asks, the others need not wait their turn out
+
+    monkeypatch.setattr(settings(), "smtp_port", mail_server.port)
+    _make_due(databases)
+    tasks.send_due()
+    assert [_delivery(databases, cause).status for cause in causes] == ["delivered"] * 3
+    assert len({message["Message-ID"] for message in mail_server.received}) == len(mail_server.received) == 3
+
+
+def test_it_gives_up_after_two_days_and_says_so(databases: dict[str, Database], mail_server: MailServer) -> None:
+    mail_server.script.extend(["rcpt 451 later"] * 100)
+    cause = _queued(databases).id
+    begun = moment = now()
+    for _ in range(service.MAX_ATTEMPTS):
+        with moved_to(moment):
+            tasks.send_due()
+        moment = _delivery(databases, cause).next_attempt_at or moment
+    delivery = _delivery(databases, cause)
+    assert delivery.status == "failed"
+    assert delivery.last_error == "Sin entrega tras 18 intentos. Lo último: 451 later"
+    assert timedelta(days=1.6) < moment - begun < timedelta(days=2.6)
+    assert [envelope["type"] for envelope in _published(databases)] == ["notifications.failed"]
+
+
+def test_waits_grow_and_differ() -> None:
+    random.seed(1)
+    waits = [service.backoff(attempts).total_seconds() for attempts in range(1, 19)]
+    assert service.backoff(0) == timedelta()
+    assert 24 <= waits[0] <= 36
+    assert all(later > earlier for earlier, later in pairwise(waits[:10]))
+    assert max(waits) <= 6 * 3600 * 1.2
+    assert len(set(waits)) == len(waits)
+
+
+@pytest.mark.parametrize(
+    ("recipient", "name"),
+    [
+        ("ana@correo.example\r\nBcc: todos@correo.example", "Ana"),
+        ("ana@correo.example", "Ana\r\nBcc: todos@correo.example\r\n\r\nPague aquí"),
+        ("Ana <ana@correo.example>, todos@correo.example", "Ana"),
+        ("sin-arroba", "Ana"),
+    ],
+)
+def test_nothing_in_a_name_or_address_becomes_a_header(
+    databases: dict[str, Database], mail_server: MailServer, monkeypatch: pytest.MonkeyPatch, recipient: str, name: str
+) -> None:
+    pack = jurisdiction().model_copy(
+        update={
+            "messages": {"requests_answered.es.txt": "Hola {{ recipient_name }} {{ answer }}\n{{ recipient_name }}"}
+        }
+    )
+    monkeypatch.setattr(letters, "jurisdiction", lambda: pack)
+    letters._environment.cache_clear()
+    cause = _queued(databases, recipient=recipient, name=name, answer="x\r\nBcc: otra@correo.example").id
+    tasks.send_due()
+    letters._environment.cache_clear()
+    delivery = _delivery(databases, cause)
+    if "\n" in name:
+        [message] = mail_server.received
+        assert message["Bcc"] is None
+        assert message["Subject"] == "Hola Ana Bcc: todos@correo.example Pague aquí x"
+        assert message.get_content().splitlines() == [
+            "Bcc: otra@correo.example",
+            "Ana Bcc: todos@correo.example Pague aquí",
+        ]
+        assert mail_server.recipients == ["ana@correo.example"]
+    else:
+        assert mail_server.received == []
+        assert (delivery.status, delivery.last_error) == ("failed", "La dirección del destinatario no es válida.")
+
+
+def test_letters_outside_ascii_in_an_address(databases: dict[str, Database], mail_server: MailServer) -> None:
+    _queued(databases, recipient="ñandú@peñalosa.example")
+    tasks.send_due()
+    assert mail_server.recipients == ["ñandú@xn--pealosa-5za.example"]
+
+
+def test_what_cannot_be_decrypted_fails_alone(databases: dict[str, Database], mail_server: MailServer) -> None:
+    lost, good = _queued(databases).id, _queued(databases).id
+    with databases["notifications"].tx() as session:
+        session.execute(sa.text("update delivery set recipient = 'x' where cause_id = :id"), {"id": lost})
+    tasks.send_due()
+    delivery = _delivery(databases, lost)
+    assert (delivery.status, _delivery(databases, good).status) == ("failed", "delivered")
+    assert "descifrar" in str(delivery.last_error)
+
+
+_SENDER = """
+import sys
+from tejido_notifications import tasks
+print("ready", flush=True)
+sys.stdin.readline()
+while tasks.send_due():
+    pass
+"""
+
+
+def _sender_process(mail_server: MailServer, **more: str) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", _SENDER],
+        env={
+            **os.environ,
+            "NOTIFICATIONS_SMTP_PORT": str(mail_server.port),
+            "NOTIFICATIONS_SMTP_SECURITY": "none",
+            "NOTIFICATIONS_SMTP_TIMEOUT": "30",
+            **more,
+        },
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    return process
+
+
+def _go(process: subprocess.Popen[str]) -> None:
+    assert process.stdin is not None
+    process.stdin.write("\n")
+    process.stdin.close()
+
+
+def test_two_senders_at_once_send_each_message_once(databases: dict[str, Database], mail_server: MailServer) -> None:
+    for number in range(200):
+        _queued(databases, recipient=f"persona{number}@correo.example")
+    senders = [_sender_process(mail_server, NOTIFICATIONS_SMTP_CONNECTIONS="2") for _ in range(2)]
+    started = time.monotonic()
+    for process in senders:
+        _go(process)
+    assert [process.wait(60) for process in senders] == [0, 0]
+    seconds = time.monotonic() - started
+    assert mail_server.connections == 2
+    print(f"200 messages in {seconds:.1f} s over 2 connections")
+    assert sorted(mail_server.recipients) == sorted(f"persona{number}@correo.example" for number in range(200))
+    assert len(_published(databases)) == 200
+
+
+@pytest.mark.faults
+def test_a_killed_sender_s_message_is_sent_by_the_next(databases: dict[str, Database], mail_server: MailServer) -> None:
+    mail_server.script.append("hang")
+    cause = _queued(databases).id
+    process = _sender_process(mail_server)
+    _go(process)
+    wait_until(lambda: mail_server.hanging, what="the sender is in the middle of a message")
+    assert tasks.send_due() is False  # it is taken
+    assert _delivery(databases, cause).status == "sending"
+    process.kill()
+    process.wait()
+    seconds = wait_until(lambda: tasks.send_due() or _delivery(databases, cause).status == "delivered")
+    print(f"recovered in {seconds:.2f} s")
+    delivery = _delivery(databases, cause)
+    assert [outcome for outcome, _ in _outcomes(databases, delivery)] == ["unknown", "accepted"]
+    assert len(mail_server.received) == len(_published(databases)) == 1
+
+
+def test_a_lease_that_ended_is_taken_over_and_a_late_word_still_counts(
+    databases: dict[str, Database], mail_server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings(), "lease", 0.2)
+    database = databases["notifications"]
+    cause = _queued(databases).id
+    with database.tx() as session:
+        lost = service.claim(session, sender=7)  # a sender number that is no longer in use
+    assert lost is not None
+    tasks.send_due()
+    assert _delivery(databases, cause).status == "sending"
+    time.sleep(0.25)
+    tasks.send_due()
+    assert _delivery(databases, cause).status == "delivered"
+
+    with database.tx() as session:  # the sender thought dead comes back, with bad news and with good: nothing changes
+        service.record(session, lost, Outcome("refused", "550 no"))
+        service.record(session, lost, Outcome("accepted", "250 again"))
+    delivery = _delivery(databases, cause)
+    assert (delivery.status, delivery.evidence) == ("delivered", "250 2.0.0 … queued as 1")
+    assert len(_published(databases)) == 1
+
+
+def test_a_message_that_ends_its_senders_is_given_up(databases: dict[str, Database], mail_server: MailServer) -> None:
+    cause = _queued(databases).id
+    moment = now()
+    for number in range(service.MAX_ATTEMPTS):
+        with moved_to(moment), databases["notifications"].tx() as session:
+            assert service.claim(session, 0), number
+        with moved_to(moment), databases["notifications"].tx() as session:
+            service.take_over(session, 0)
+        moment = _delivery(databases, cause).next_attempt_at or moment
+    assert _delivery(databases, cause).status == "failed"
+
+
+def test_messages_are_accepted_while_the_server_hangs(databases: dict[str, Database], mail_server: MailServer) -> None:
+    mail_server.script.append("hang")
+    _queued(databases)
+    sender = threading.Thread(target=tasks.send_due)
+    sender.start()
+    wait_until(lambda: mail_server.hanging)
+    started = time.monotonic()
+    for _ in range(20):
+        _queued(databases)
+    assert time.monotonic() - started < 3
+    sender.join(20)
+
+
+def test_a_connection_that_went_stale_is_opened_anew(mail_server: MailServer) -> None:
+    letter = letters.Letter("Asunto", "Texto\n", "es")
+    with Mailer(settings()) as mailer:
+        assert mailer.send(letter, new_id(), "ana@correo.example").result == "accepted"
+        assert mailer._smtp is not None
+        mailer._smtp.sock.shutdown(socket.SHUT_RDWR)
+        assert mailer.send(letter, new_id(), "ana@correo.example").result == "accepted"
+    assert mail_server.connections == 2
+
+
+def test_without_the_security_that_was_asked_for_nothing_is_sent(
+    mail_server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings(), "smtp_security", "starttls")
+    with Mailer(settings()) as mailer:
+        outcome = mailer.send(letters.Letter("Asunto", "Texto\n", "es"), new_id(), "ana@correo.example")
+    assert (outcome.result, outcome.code) == ("deferred", "not_offered")
+    assert mail_server.received == []
