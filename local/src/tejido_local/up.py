@@ -117,6 +117,7 @@ def up(jurisdiction: str | None, *, sample: bool, fresh: bool, port_base: int) -
         if not alone:
             _say_running()
             return 1
+        _write_running({})
         # Celery's workers then finish or give back what they hold when told to stop.
         os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -182,7 +183,6 @@ def _run(jurisdiction: str | None, *, sample: bool, fresh: bool, port_base: int,
         house = House(pack_path, urls, environments, identity)
 
         say("up.migrate")
-        supervisor.preload(_PRELOAD)
         identity.prepare()
         supervisor.start(
             Program(
@@ -194,6 +194,7 @@ def _run(jurisdiction: str | None, *, sample: bool, fresh: bool, port_base: int,
             ),
             _mailbox(ports["smtp"], ports["mailbox"]),
         )
+        supervisor.preload(_PRELOAD)  # while the identity provider, of other libraries, starts beside
         failed = supervisor.run_once(*(_service_program(name, "migrate", environments[name]) for name in SERVICES))
         if failed:
             raise _did_not_start(supervisor, failed)
@@ -204,7 +205,7 @@ def _run(jurisdiction: str | None, *, sample: bool, fresh: bool, port_base: int,
         late = supervisor.wait_ready(60)
         if late:
             raise _did_not_start(supervisor, late)
-        _RUNNING.write_text(json.dumps({"pid": os.getpid(), "urls": urls}), "utf-8")
+        _write_running(urls)
         if sample:
             say("up.sample")
             _load_sample(house)
@@ -328,10 +329,15 @@ def _announce(event: str, **params: object) -> None:
         say(f"up.{event}", **params)
 
 
+def _write_running(urls: Mapping[str, str]) -> None:
+    """For who types `up` meanwhile; the addresses once they answer."""
+    new = _RUNNING.with_suffix(".new")
+    new.write_text(json.dumps({"pid": os.getpid(), "urls": urls}), "utf-8")
+    new.replace(_RUNNING)
+
+
 def _say_running() -> None:
-    running: dict[str, Any] = {"pid": "?", "urls": {}}
-    if _RUNNING.exists():
-        running = json.loads(_RUNNING.read_text("utf-8"))
+    running: dict[str, Any] = json.loads(_RUNNING.read_text("utf-8"))
     say("up.running", pid=running["pid"])
     for name, url in running["urls"].items():
         say("up.address", name=name, url=url)

@@ -325,7 +325,7 @@ def _create(session: Session, source: str, entries: list[Entry], author: str | N
         {"source": source, "key": entry.key, "organization_id": key, "fingerprint": entry.fingerprint}
         for key, entry in zip(ids, entries, strict=True)
     ]
-    session.execute(sa.insert(ExternalReference.__table__), references)
+    session.execute(sa.insert(ExternalReference), references)
 
 
 def _remember(session: Session, source: str, entries: list[Entry]) -> None:

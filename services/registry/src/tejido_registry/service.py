@@ -152,7 +152,7 @@ def enter(
             (HistoryEntry, history),
         ):
             if rows:
-                session.execute(sa.insert(model.__table__), rows)
+                session.execute(sa.insert(model), rows)
     except IntegrityError as error:
         raise _raced(error) from None
     _announce(session, organizations)
