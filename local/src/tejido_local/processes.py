@@ -56,15 +56,19 @@ def follow_parent(death_signal: int) -> Callable[[], None]:
 def leftovers(directory: Path) -> list[psutil.Process]:
     """Processes of a start that was killed: those whose working directory is `directory`, which only ours use."""
     ours = directory.resolve()
-    return [p for p in psutil.process_iter() if p.pid != os.getpid() and _working_directory(p) == ours]
+    return [p for p in psutil.process_iter() if p.pid != os.getpid() and _works_in(p, ours)]
 
 
-def _working_directory(process: psutil.Process) -> Path | None:
+def _works_in(process: psutil.Process, directory: Path) -> bool:
     try:
-        # Linux marks the directory of a process whose folder was removed under it.
-        return Path(process.cwd().removesuffix(" (deleted)"))
+        try:
+            # Linux marks the directory of a process whose folder was removed under it.
+            return process.cwd().removesuffix(" (deleted)") == str(directory)
+        except psutil.AccessDenied:
+            # Root in a container may not ask this of PostgreSQL, which runs as another account, and is told its directory.
+            return process.name() == "postgres" and str(directory) in process.cmdline()
     except (psutil.Error, OSError):
-        return None
+        return False
 
 
 def stop_leftovers(directory: Path, how: int = signal.SIGTERM, patience: float = 10) -> int:

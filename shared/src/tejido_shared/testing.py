@@ -17,8 +17,6 @@ from celery import Celery
 from cryptography.fernet import Fernet
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
-from kombu.entity import Queue
-from kombu.messaging import Consumer
 from psycopg import sql
 
 from tejido_shared.contracts import SERVICES
@@ -160,22 +158,12 @@ class TownInOneProcess:
     @staticmethod
     def _drain(app: Celery) -> int:
         taken = 0
-
-        def run(body: Any, message: Any) -> None:
-            nonlocal taken
-            taken += 1
-            message.ack()
-            arguments = body[0]
-            app.tasks[message.headers["task"]](*arguments)
-
-        with app.connection() as connection, connection.channel() as channel:
-            queues = [Queue(queue.name) for queue in app.conf.task_queues]
-            with Consumer(channel, queues=queues, callbacks=[run], accept=["json"]):
-                while True:
-                    try:
-                        connection.drain_events(timeout=0.05)
-                    except TimeoutError:
-                        return taken
+        with app.connection_for_read() as connection, connection.channel() as channel:
+            for queue in app.conf.task_queues:
+                while (message := channel.basic_get(queue.name, no_ack=True)) is not None:
+                    taken += 1
+                    app.tasks[message.headers["task"]](*message.decode()[0])
+        return taken
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 15.0, what: str = "the condition") -> float:

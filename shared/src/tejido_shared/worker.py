@@ -106,7 +106,7 @@ def make_worker(
     """
     app = make_celery(service, settings.common, concurrency=settings.worker_concurrency)
 
-    @app.task(name=RECEIVE)
+    @app.task(name=RECEIVE, shared=False)
     def receive_events(publisher: str, letters: list[dict[str, Any]]) -> None:
         confirmed = receive(database, handlers, letters)
         if confirmed:
@@ -116,12 +116,12 @@ def make_worker(
                 # The publisher sends again, the inbox knows the events, and they are confirmed then.
                 log.info("confirmation_lost", events=len(confirmed))
 
-    @app.task(name=CONFIRM)
+    @app.task(name=CONFIRM, shared=False)
     def confirm_events(subscriber: str, event_ids: list[str]) -> None:
         with database.tx() as session:
             outbox.confirm(session, subscriber, [UUID(id_) for id_ in event_ids])
 
-    @app.task(name=UPKEEP)
+    @app.task(name=UPKEEP, shared=False)
     def upkeep() -> None:
         with database.tx() as session:
             seam_upkeep.forget_old(session, now())

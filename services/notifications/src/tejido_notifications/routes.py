@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Query
 from sqlalchemy.orm import Session
 
 from tejido_notifications import queries, schemas, service
-from tejido_notifications.db import tx
+from tejido_notifications.db import read, tx
 from tejido_notifications.models import Delivery
 from tejido_shared.auth import Principal, require
 from tejido_shared.idempotency import IdempotencyKey
@@ -23,7 +23,7 @@ Administrator = Annotated[Principal, Depends(require(Role.ADMINISTRATOR))]
 
 @router.get("/deliveries", summary="Messages, the newest first")
 def list_deliveries(asked: Annotated[schemas.DeliveryQuery, Query()], _: Reader) -> Page[schemas.DeliverySummary]:
-    with tx() as session:
+    with read() as session:
         return page_of(
             session,
             queries.matching(asked),
@@ -37,7 +37,7 @@ def list_deliveries(asked: Annotated[schemas.DeliveryQuery, Query()], _: Reader)
 
 @router.get("/deliveries/{delivery_id}", summary="One message and every attempt at it")
 def read_delivery(delivery_id: UUID, _: Reader) -> schemas.DeliveryOut:
-    with tx() as session:
+    with read() as session:
         return _whole(session, _found(queries.one(session, delivery_id)))
 
 

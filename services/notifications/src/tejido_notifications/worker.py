@@ -12,7 +12,7 @@ from tejido_shared.worker import kick, make_worker
 app = make_worker("notifications", database, settings(), HANDLERS, tasks.TIMETABLE)
 
 
-@app.task(name=tasks.SEND_DUE)
+@app.task(name=tasks.SEND_DUE, shared=False)
 def send_due() -> None:
     if tasks.send_due():
         kick(app, tasks.SEND_DUE, "notifications")

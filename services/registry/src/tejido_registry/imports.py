@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import UUID
@@ -122,7 +123,8 @@ def _read_row(reading: Reading, row: int, cells: dict[str, str], mapping: Import
     kind = said.get("organization_type", "")
     said["organization_type"] = types.get(fold(kind), kind)
     for name in {"latitude", "longitude"} & said.keys():
-        said[name] = said[name].replace(",", ".")
+        with suppress(ValueError):
+            said[name] = float(said[name].replace(",", "."))
     if "other_names" in said:
         said["other_names"] = [said["other_names"]]
     identifiers = [

@@ -49,7 +49,7 @@ class Organization(Base):
     registration_status: Mapped[str]
     registered_at: Mapped[datetime] = mapped_column(comment="Entry in the register; of a draft, its beginning")
     changed_at: Mapped[datetime] = mapped_column(comment="The row's last change; says nothing about its truth")
-    sort_name: Mapped[str] = mapped_column(Computed("left(fold(name), 100)", persisted=True), deferred=True)
+    sort_name: Mapped[str] = mapped_column(Computed("left(fold(name), 100)", persisted=True))
     searchable: Mapped[Any] = mapped_column(TSVECTOR, Computed(SEARCHABLE, persisted=True), deferred=True)
 
     identifiers: Mapped[list["Identifier"]] = relationship(

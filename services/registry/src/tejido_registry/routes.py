@@ -165,6 +165,7 @@ def import_register(
     mapping: Annotated[
         str,
         Form(
+            min_length=2,
             max_length=20_000,
             description='JSON: how their columns become our fields, e.g. {"columns": {"name": "biblioteca"}, '
             '"constants": {"organization_type": "civil_association"}, "key": ["nro_registro"]}',

@@ -1,6 +1,7 @@
 """The use cases. Each takes a session and never commits; none knows of HTTP or Celery."""
 
 from collections.abc import Collection, Iterable, Sequence
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -279,7 +280,12 @@ def taken(session: Session, wanted: Iterable[IdentifierIn]) -> dict[tuple[str, s
 
 def is_exclusive(scheme_code: str) -> bool:
     """Whether no two organizations may have the same number of this scheme."""
-    return any(scheme.code == scheme_code and scheme.unique for scheme in jurisdiction().identifier_schemes)
+    return scheme_code in _exclusive_schemes()
+
+
+@cache
+def _exclusive_schemes() -> frozenset[str]:
+    return frozenset(scheme.code for scheme in jurisdiction().identifier_schemes if scheme.unique)
 
 
 def flush(session: Session) -> None:

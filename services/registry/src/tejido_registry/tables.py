@@ -13,7 +13,7 @@ MOST_CELLS = 5_000_000
 MOST_UNPACKED = 300_000_000
 """Bytes. A sheet is held whole in memory, and a cell in its last corner would ask for half a terabyte."""
 _CELL = re.compile(rb"""\sr=["']([A-Z]{1,3})([0-9]{1,7})["']""")
-_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_CONTROLS = bytes(byte for byte in range(32) if byte not in b"\t\n\r")
 _MOJIBAKE = re.compile(rb"\xc3[\x80-\xbf]")
 
 
@@ -63,24 +63,18 @@ def read(data: bytes, columns: Iterable[str]) -> Table:
 
 
 def _decoded(data: bytes) -> str:
+    if len(data) - len(data.translate(None, _CONTROLS)) > len(data) / 100 + 3:
+        raise Unreadable("not_a_table")
     try:
-        text = data.decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         if _MOJIBAKE.search(data):
             # Some of it is UTF-8: read as Latin-1 it would fill the register with "NiÃ±o".
             raise Unreadable("encoding_mixed", row=data.count(b"\n", 0, error.start) + 1) from None
-        text = data.decode("cp1252", errors="replace") if _is_cp1252(data) else data.decode("latin-1")
-    if len(_CONTROLS.findall(text)) > len(text) / 100 + 3:
-        raise Unreadable("not_a_table")
-    return text
-
-
-def _is_cp1252(data: bytes) -> bool:
     try:
-        data.decode("cp1252")
+        return data.decode("cp1252")  # Latin-1 as Windows writes it, with typographic quotes
     except UnicodeDecodeError:
-        return False
-    return True
+        return data.decode("latin-1")
 
 
 def _csv(text: str) -> Iterator[list[str]]:

@@ -9,6 +9,6 @@ from tejido_shared.worker import make_worker
 app = make_worker("requests", database, settings(), HANDLERS, tasks.TIMETABLE)
 
 
-@app.task(name=tasks.SWEEP)
+@app.task(name=tasks.SWEEP, shared=False)
 def announce_overdue() -> None:
     tasks.announce_overdue()
