@@ -1,7 +1,7 @@
 #!/bin/sh
 # A database and a role for each service, and nobody else may connect to it. Runs by itself when the data folder is new.
 # May be repeated, for a new service or changed passwords:
-#   docker compose exec postgres sh /docker-entrypoint-initdb.d/databases.sh
+#   docker compose exec postgres /docker-entrypoint-initdb.d/databases.sh
 set -eu
 for service in registry projects requests notifications identity; do
     password=$(printenv "$(echo $service | tr a-z A-Z)_DB_PASSWORD")

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
 
 from tejido_shared.api import PUBLIC_PATHS
+from tejido_shared.auth import guards_of
 from tejido_shared.contracts import EVENTS, LISTENERS, SERVICES
 
 ROOT = Path(__file__).parent.parent.parent
@@ -63,13 +63,6 @@ def test_no_drawer_for_everything() -> None:
     assert not list((ROOT / "services").glob("*/__init__.py"))
 
 
-def _guards(dependant: Dependant) -> Iterator[object]:
-    if (guard := getattr(dependant.call, "__tejido_guard__", None)) is not None:
-        yield guard
-    for dependency in dependant.dependencies:
-        yield from _guards(dependency)
-
-
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_route_is_guarded_or_public_on_purpose(service: str) -> None:
     app = importlib.import_module(f"tejido_{service}.app").create_app()
@@ -79,7 +72,7 @@ def test_every_route_is_guarded_or_public_on_purpose(service: str) -> None:
         if path in PUBLIC_PATHS:
             continue
         assert isinstance(route.original_route, APIRoute), path
-        assert len(list(_guards(route.original_route.dependant))) == 1, f"{path} is neither guarded nor public"
+        assert len(guards_of(route.original_route.dependant)) == 1, f"{path} is neither guarded nor public"
         seen += 1
     assert seen >= 3
 

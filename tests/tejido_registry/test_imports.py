@@ -267,9 +267,9 @@ def test_mappings_that_cannot_be_used(api: TestClient, registrar: dict[str, str]
 def test_limits(api: TestClient, registrar: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings(), "import_rows", 1)
     assert _post(api, registrar, _csv(ROWS)).json()["errors"][0]["code"] == "too_many_rows"
-    monkeypatch.setattr(settings(), "import_megabytes", 1)
-    answer = _post(api, registrar, b"x" * 1_000_001)
-    assert (answer.status_code, answer.json()["detail"]) == (413, "El contenido supera el tamaño admitido (1 MB).")
+    answer = _post(api, registrar, b"x" * settings().import_megabytes * 1_000_000)
+    assert (answer.status_code, answer.json()["type"]) == (413, "urn:tejido:problem:too_large")
+    assert _post(api, registrar, b"x" * 200_000).json()["errors"][0]["code"] == "csv_syntax"
 
 
 def test_one_import_at_a_time(api: TestClient, registrar: dict[str, str]) -> None:

@@ -1,7 +1,7 @@
 """The HTTP side that is the same in every service: one function makes the application, with its conventions in it."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, Protocol
 from uuid import UUID
@@ -11,14 +11,16 @@ import sqlalchemy as sa
 import structlog
 from fastapi import APIRouter, Depends, FastAPI, Header, Request, Response
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute, iter_route_contexts
 from opentelemetry.trace import SpanKind
 from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
 from pydantic import AwareDatetime, BaseModel
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tejido_shared import i18n, logs, problems, telemetry
-from tejido_shared.auth import Principal, RateLimit, Verifier, require
+from tejido_shared.auth import Principal, RateLimit, Verifier, guards_of, require
 from tejido_shared.db import Database
 from tejido_shared.ids import new_id
 from tejido_shared.jurisdiction import Jurisdiction, Role
@@ -42,8 +44,9 @@ def create_api(
     settings: ServiceSettings,
     database: Database,
     jurisdiction: Jurisdiction,
+    largest_body: int = 1_000_000,
 ) -> FastAPI:
-    """The FastAPI application of a service."""
+    """The FastAPI application of a service. A body of more than `largest_body` bytes is refused before it is read."""
     logs.configure(service, "api", settings.common.log_level)
 
     @asynccontextmanager
@@ -71,7 +74,7 @@ def create_api(
     metrics = _Metrics(database)
     _add_health(app, database, metrics)
     _add_dead_letters(app, database)
-    app.add_middleware(_Edge, metrics=metrics)
+    app.add_middleware(_Edge, metrics=metrics, largest_body=largest_body)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 
@@ -145,9 +148,10 @@ def _add_dead_letters(app: FastAPI, database: Database) -> None:
 class _Edge:
     """Around every request: correlation id, language, measured time, one log line, and a span when traces are on."""
 
-    def __init__(self, app: ASGIApp, metrics: _Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: _Metrics, largest_body: int) -> None:
         self._app = app
         self._metrics = metrics
+        self._largest_body = largest_body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -170,10 +174,25 @@ class _Edge:
                 out["X-Content-Type-Options"] = "nosniff"
             await send(message)
 
+        came = 0
+
+        async def receive_on() -> Message:
+            # A body may come without its length, so it is counted as it comes. FastAPI lets an HTTPException through.
+            nonlocal came
+            message = await receive()
+            came += len(message.get("body", b""))
+            if came > self._largest_body:
+                raise HTTPException(413)
+            return message
+
         method = scope["method"]
         with telemetry.span(f"{method} {scope['path']}", SpanKind.SERVER, headers.get("traceparent"), method=method):
             try:
-                await self._app(scope, receive, send_on)
+                announced = headers.get("content-length", "0")
+                if announced.isdecimal() and int(announced) > self._largest_body:
+                    await problems.respond(Request(scope), 413, "too_large")(scope, receive, send_on)
+                else:
+                    await self._app(scope, receive_on, send_on)
             except Exception as error:
                 log.error("unhandled", error=type(error).__name__, exc_info=error)  # noqa: TRY400 - JSON, with the trace in it
                 if status is None:
@@ -201,6 +220,12 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
     schemas.update(details.pop("$defs", {}))
     schemas["ProblemDetails"] = details
     content = {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
+    public = {
+        (route.path, method)
+        for route in iter_route_contexts(app.routes)
+        if isinstance(route.original_route, APIRoute) and "public" in guards_of(route.original_route.dependant)
+        for method in route.original_route.methods or ()
+    }
     for path, operations in document["paths"].items():
         if not path.startswith("/v1"):
             operations["get"]["responses"].setdefault("503", {"description": "Not ready", "content": content})
@@ -209,6 +234,8 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             answers = operation["responses"]
             answers["422"] = {"description": "Something in the request is not as it must be", "content": content}
             expected = {"400": "Not readable", "503": "The database or the identity provider is away; try again"}
+            if (path, method.upper()) in public:
+                operation["security"] = [{}, *operation["security"]]  # a token is welcome, none is needed
             if "security" in operation:
                 expected |= {"401": "No valid token", "403": "Not for this caller", "429": "Too many requests"}
             if "{" in path:
@@ -246,13 +273,3 @@ def check_match(if_match: str | None, entity: Versioned) -> None:
         raise Problem(428, "if_match_missing")
     if if_match.strip() not in (etag(entity), "*"):
         raise Problem(412, "changed_meanwhile")
-
-
-def at_most(limit_bytes: int) -> Callable[[Request], None]:
-    """A dependency that refuses a body announced as longer than `limit_bytes`."""
-
-    def check(request: Request) -> None:
-        if int(request.headers.get("content-length") or 0) > limit_bytes:
-            raise Problem(413, "too_large", megabytes=limit_bytes // 1_000_000)
-
-    return check

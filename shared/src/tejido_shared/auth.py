@@ -14,6 +14,7 @@ import jwt
 import structlog
 from anyio.to_thread import run_sync
 from fastapi import Depends, Request
+from fastapi.dependencies.models import Dependant
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from limits import parse
 from limits.storage import MemoryStorage
@@ -230,6 +231,13 @@ def require(*roles: Role) -> Callable[..., Principal]:
 
     guarded.__tejido_guard__ = frozenset(roles)  # type: ignore[attr-defined]
     return guarded  # type: ignore[return-value]
+
+
+def guards_of(dependant: Dependant) -> list[object]:
+    """What guards a route: the roles that are let in, or "public"; nothing if somebody forgot."""
+    own = getattr(dependant.call, "__tejido_guard__", None)
+    found = [] if own is None else [own]
+    return found + [guard for dependency in dependant.dependencies for guard in guards_of(dependency)]
 
 
 class RateLimit:

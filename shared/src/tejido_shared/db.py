@@ -28,6 +28,13 @@ NAMING = {
 }
 OUTBOX_CHANNEL = "outbox"
 IDLE_SECONDS = 2.0
+PATIENCE: dict[str, Any] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+}
+"""How long a connection waits for a server that is gone without a word; libpq's parameters, in seconds."""
 
 
 TYPES: dict[Any, Any] = {
@@ -65,7 +72,7 @@ class Database:
             pool_timeout=10,
             hide_parameters=True,  # an error's text goes to the log, and parameters are people's data
             connect_args={
-                "connect_timeout": 5,
+                **PATIENCE,
                 "options": "-c statement_timeout=15000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000 -c timezone=UTC",
             },
         )
@@ -172,7 +179,7 @@ class _Waker:
             self._wanted.clear()
             try:
                 if connection is None:
-                    connection = psycopg.connect(self._url, autocommit=True, connect_timeout=5)
+                    connection = psycopg.connect(self._url, autocommit=True, **PATIENCE)
                 connection.execute(f"NOTIFY {OUTBOX_CHANNEL}")
             except psycopg.Error:
                 if connection is not None:

@@ -19,7 +19,7 @@ from redis import RedisError
 
 from tejido_shared import heartbeat, telemetry
 from tejido_shared.contracts import LISTENERS
-from tejido_shared.db import OUTBOX_CHANNEL, Database
+from tejido_shared.db import OUTBOX_CHANNEL, PATIENCE, Database
 from tejido_shared.seam import outbox
 from tejido_shared.settings import CommonSettings
 from tejido_shared.worker import RECEIVE, QueueDepths, events_queue, make_celery, send
@@ -51,7 +51,7 @@ class Relay:
         while not stop.is_set():
             try:
                 with psycopg.connect(
-                    self._database.url.replace("postgresql+psycopg:", "postgresql:"), autocommit=True, connect_timeout=5
+                    self._database.url.replace("postgresql+psycopg:", "postgresql:"), autocommit=True, **PATIENCE
                 ) as listener:
                     listener.execute(f"LISTEN {OUTBOX_CHANNEL}")
                     log.info("relay_ready", subscribers=self._subscribers)

@@ -258,8 +258,8 @@ def _events(bench: Bench) -> Iterator[Row]:
         for _ in range(amount):
             send(app, "noop.nothing", [text], "noop.work")
         town.start_worker("tejido_local.bench.noop", "noop-worker")
-        _wait_for(lambda: int(broker.llen(done)) < amount)  # type: ignore[arg-type]
-        started, left = time.perf_counter(), int(broker.llen(done))  # type: ignore[arg-type]
+        _wait_for(lambda: int(broker.llen(done)) < amount)
+        started, left = time.perf_counter(), int(broker.llen(done))
         _wait_for(lambda: not broker.llen(done))
         return left / (time.perf_counter() - started)
 
@@ -368,7 +368,8 @@ def _store(database: "object", amount: int) -> None:
             sa.text(
                 f"with one as (select * from service_request limit 1), made as (insert into service_request (id, number, {columns}) "
                 f"select gen_random_uuid(), 'STORED-' || :have || '-' || n, {columns} from one, generate_series(1, :more) n returning id) "
-                "insert into history_entry (id, request_id, at, kind, details) select gen_random_uuid(), id, now(), 'received', '{}' from made"
+                "insert into history_entry (id, request_id, at, kind, details) "
+                "select gen_random_uuid(), id, now(), 'received', '{}' from made"
             ),
             {"have": str(have), "more": max(0, amount - have)},
         )

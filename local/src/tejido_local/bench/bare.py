@@ -43,7 +43,7 @@ class _Row:
 
     def __init__(self, connection: Connection[Any], table: str, where: str) -> None:
         with connection.cursor(row_factory=tuple_row) as cursor:
-            cursor.execute(sql.SQL("select * from {} where " + where + " limit 1").format(sql.Identifier(table)))  # type: ignore[arg-type]
+            cursor.execute(sql.SQL("select * from {} where " + where + " limit 1").format(sql.Identifier(table)))
             row = cursor.fetchone()
             assert row is not None
             assert cursor.description is not None

@@ -6,6 +6,6 @@ from tejido_shared.worker import make_celery
 app = make_celery("noop", CommonSettings(), concurrency=2)
 
 
-@app.task(name="noop.nothing")
+@app.task(name="noop.nothing", shared=False)
 def nothing(_: str) -> None:
     """Does nothing."""

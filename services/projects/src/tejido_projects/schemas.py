@@ -5,15 +5,12 @@ from decimal import Decimal
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from tejido_shared.fields import Line, Paragraphs
 from tejido_shared.pages import PageQuery
 
-# No control characters: PostgreSQL refuses NUL, and the rest only ever come by accident.
-_PLAIN = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f]*$"
-Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=_PLAIN)]
-Paragraphs = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000, pattern=_PLAIN)]
 Cost = Annotated[
     Decimal,
     Field(ge=0, max_digits=18, decimal_places=2, description="In the currency of the municipality's country"),

@@ -20,4 +20,5 @@ def create_app() -> FastAPI:
         settings=settings(),
         database=database,
         jurisdiction=jurisdiction(),
+        largest_body=settings().import_megabytes * 1_000_000,
     )

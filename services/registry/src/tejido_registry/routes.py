@@ -15,6 +15,7 @@ from tejido_registry.settings import jurisdiction, settings
 from tejido_shared import i18n
 from tejido_shared.api import IfMatch, check_match, etag
 from tejido_shared.auth import Anybody, Principal, require
+from tejido_shared.fields import Line
 from tejido_shared.idempotency import IdempotencyKey
 from tejido_shared.jurisdiction import Role
 from tejido_shared.pages import Page, page_of
@@ -172,15 +173,12 @@ def import_register(
             json_schema_extra={"contentMediaType": "application/json"},
         ),
     ],
-    source: Annotated[schemas.Line, Form(description="Name of the register; a second run knows its rows again by it")],
+    source: Annotated[Line, Form(description="Name of the register; a second run knows its rows again by it")],
     *,
     dry_run: Annotated[bool, Form(description="Only say what the import would do")] = False,
     all_or_nothing: Annotated[bool, Form(description="Import nothing if a row is rejected")] = False,
 ) -> schemas.ImportOut:
     """The good rows are imported and the bad ones reported. Repeating it changes nothing, so it needs no Idempotency-Key."""
-    limit = settings().import_megabytes * 1_000_000
-    if (file.size or 0) > limit:
-        raise Problem(413, "too_large", megabytes=settings().import_megabytes)
     try:
         wanted = schemas.ImportMapping.model_validate_json(mapping)
     except ValidationError as invalid:

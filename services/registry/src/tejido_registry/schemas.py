@@ -5,6 +5,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, EmailStr, Field, StringConstraints
 
+from tejido_shared.fields import PLAIN, Line
 from tejido_shared.pages import PageQuery
 from tejido_shared.problems import FieldError
 
@@ -21,9 +22,7 @@ Status = Literal[
     "cancelled",
 ]
 # No control characters: PostgreSQL refuses NUL, and the rest only ever come by accident.
-_PLAIN = r"^[^\x00-\x1f]*$"
-Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=_PLAIN)]
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300, pattern=_PLAIN)]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300, pattern=PLAIN)]
 Latitude = Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False, strict=True)]
 Longitude = Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False, strict=True)]
 
@@ -89,7 +88,7 @@ class StatusIn(_In):
     """An act of the registrar. Its reason stays in the history, for officials."""
 
     status: Status
-    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000, pattern=_PLAIN)]
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000, pattern=PLAIN)]
 
 
 class IdentifierOut(BaseModel):
@@ -135,7 +134,7 @@ class OrganizationOut(OrganizationSummary):
 class OrganizationQuery(PageQuery):
     """Filters and order of the list of organizations."""
 
-    q: Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=_PLAIN)] | None = Field(
+    q: Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=PLAIN)] | None = Field(
         None,
         description="Words, or beginnings of words, of its names; its number; or the number another register gave it. "
         "Accents and capitals do not matter",

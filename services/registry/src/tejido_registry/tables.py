@@ -79,9 +79,10 @@ def _decoded(data: bytes) -> str:
 
 def _csv(text: str) -> Iterator[list[str]]:
     head = text.lstrip("\r\n").partition("\n")[0]
-    delimiter = max(",;\t", key=lambda candidate: len(next(csv.reader([head], delimiter=candidate), [])))
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    reader = csv.reader([])
     try:
+        delimiter = max(",;\t", key=lambda candidate: len(next(csv.reader([head], delimiter=candidate), [])))
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
         for cells in reader:
             yield [cell.strip() for cell in cells]
     except csv.Error:

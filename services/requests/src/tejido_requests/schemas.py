@@ -1,19 +1,16 @@
 """Shapes of what comes in and goes out over HTTP."""
 
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, EmailStr, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, ConfigDict, EmailStr, Field
 
+from tejido_shared.fields import Line, Paragraphs
 from tejido_shared.pages import PageQuery
 
 Channel = Literal["web", "counter", "phone", "mail", "letter", "itinerant_desk", "social_network"]
 Status = Literal["received", "answered", "notified"]
-# No control characters: PostgreSQL refuses NUL, and the rest only ever come by accident.
-_PLAIN = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f]*$"
-Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=_PLAIN)]
-Paragraphs = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000, pattern=_PLAIN)]
 
 
 class _In(BaseModel):
@@ -192,8 +189,8 @@ class RequestQuery(PageQuery):
     """Filters and order of the list of requests."""
 
     status: Status | None = None
-    office: str | None = Field(None, max_length=100)
-    request_type: str | None = Field(None, max_length=100)
+    office: Line | None = None
+    request_type: Line | None = None
     overdue: bool | None = Field(None, description="Past its due instant and not notified")
     due_until: date | None = Field(None, description="Due on this day or before")
     project_id: UUID | None = None
