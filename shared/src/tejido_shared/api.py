@@ -186,7 +186,7 @@ class _Edge:
             return message
 
         method = scope["method"]
-        with telemetry.span(f"{method} {scope['path']}", SpanKind.SERVER, headers.get("traceparent"), method=method):
+        with telemetry.span(method, SpanKind.SERVER, headers.get("traceparent")) as span:
             try:
                 announced = headers.get("content-length", "0")
                 if announced.isdecimal() and int(announced) > self._largest_body:
@@ -202,6 +202,7 @@ class _Edge:
                 path = getattr(scope.get("route"), "path_format", None) or getattr(
                     scope.get("route"), "path", "unmatched"
                 )
+                span.update_name(f"{method} {path}")
                 self._metrics.duration.labels(method, path, str(status)).observe(elapsed)
                 if scope["path"] not in QUIET:
                     # The template, not the path: a path may name a person's request.

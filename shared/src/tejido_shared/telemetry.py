@@ -50,11 +50,11 @@ def traceparent() -> str | None:
 @contextmanager
 def span(
     name: str, kind: SpanKind = SpanKind.INTERNAL, parent: str | None = None, **attributes: str | int
-) -> Iterator[None]:
+) -> Iterator[trace.Span]:
     """A span around the block, child of `parent` (a `traceparent`) or of the current span."""
     if not _enabled:
-        yield
+        yield trace.INVALID_SPAN
         return
     context = propagate.extract({"traceparent": parent}) if parent else None
-    with _tracer.start_as_current_span(name, context=context, kind=kind, attributes=attributes):
-        yield
+    with _tracer.start_as_current_span(name, context=context, kind=kind, attributes=attributes) as started:
+        yield started
