@@ -18,6 +18,7 @@ from tejido_registry.settings import settings
 from tejido_shared import seam
 from tejido_shared.db import Database
 from tejido_shared.jurisdiction import parse_receipt_number
+from tejido_shared.refusals import Refused
 from tejido_shared.testing import Issuer
 
 BODY = {"name": "Junta de Acción Comunal La Peña", "organization_type": "community_action_board"}
@@ -316,7 +317,7 @@ def test_two_at_once_take_one_number(databases: dict[str, Database]) -> None:
             with tx() as session:
                 service.create(session, dict(OrganizationIn(**BODY | {"identifiers": [NIT]})), "registradora-1")
             return True
-        except service.Refused:
+        except Refused:
             return False
 
     with ThreadPoolExecutor(8) as pool:

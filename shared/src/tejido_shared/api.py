@@ -68,7 +68,7 @@ def create_api(
     )
     app.state.verifier = Verifier(settings.common, jurisdiction.roles)
     app.state.rate_limit = RateLimit(settings.common.rate_limit)
-    problems.install(app)
+    problems.install(app, f"tejido_{service}")
     for router in routers:
         app.include_router(router)
     metrics = _Metrics(database)

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 
 from tejido_shared import i18n
 from tejido_shared.logs import correlation_id
+from tejido_shared.refusals import NotForThem, Refused
 
 PACKAGE = "tejido_shared"
 MEDIA_TYPE = "application/problem+json"
@@ -118,8 +119,22 @@ _STATUS_CODES = {
 }
 
 
-def install(app: FastAPI) -> None:
-    """Every error of `app` leaves as a problem."""
+_PLACES = ("body", "query", "path", "header")
+
+
+def install(app: FastAPI, package: str) -> None:
+    """Every error of `app` leaves as a problem. Refusals of use cases have their texts in the catalogue of `package`."""
+
+    @app.exception_handler(Refused)
+    def on_refused(request: Request, refused: Refused) -> JSONResponse:
+        """422 when fields are to be corrected, 403 by who asks, 409 when the present state does not admit it."""
+        if not refused.fields:
+            status = 403 if isinstance(refused, NotForThem) else 409
+            return respond(request, status, refused.code, package=package, **refused.params)
+        fields = [
+            (field if field.partition(".")[0] in _PLACES else f"body.{field}", code) for field, code in refused.fields
+        ]
+        return on_problem(request, Problem(422, "invalid", package=package, fields=fields, **refused.params))
 
     @app.exception_handler(Problem)
     def on_problem(request: Request, problem: Problem) -> JSONResponse:

@@ -13,7 +13,7 @@ from tejido_shared.auth import Principal, require
 from tejido_shared.idempotency import IdempotencyKey
 from tejido_shared.jurisdiction import Role
 from tejido_shared.pages import Page, page_of
-from tejido_shared.problems import NotFound, Problem
+from tejido_shared.problems import NotFound
 
 router = APIRouter(prefix="/v1", tags=["deliveries"])
 
@@ -48,10 +48,7 @@ def retry_delivery(delivery_id: UUID, once: IdempotencyKey, _: Administrator) ->
 
         def act() -> schemas.DeliveryOut:
             delivery = _found(queries.one(session, delivery_id, lock=True))
-            try:
-                service.retry(session, delivery)
-            except service.Refused as error:
-                raise Problem(409, error.code, package=service.PACKAGE) from None
+            service.retry(session, delivery)
             return _whole(session, delivery)
 
         return once.run(session, schemas.DeliveryOut, act)

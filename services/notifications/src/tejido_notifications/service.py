@@ -22,19 +22,12 @@ from tejido_shared.ids import new_id
 from tejido_shared.logs import correlation_id
 from tejido_shared.outbox import emit
 from tejido_shared.personal import unseal
+from tejido_shared.refusals import Refused
 
 PACKAGE = "tejido_notifications"
 MAX_ATTEMPTS = 18
 """With the waits of `backoff`, two days."""
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=30), timedelta(hours=6)
-
-
-class Refused(Exception):  # noqa: N818
-    """A use case that the present state does not admit. `code` names the reason in the catalogue."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
 
 
 @dataclass(frozen=True)

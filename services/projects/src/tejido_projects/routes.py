@@ -1,7 +1,5 @@
 """HTTP only: parse, call one use case, return the model."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -19,7 +17,8 @@ from tejido_shared.auth import Anybody, Principal, require
 from tejido_shared.idempotency import IdempotencyKey
 from tejido_shared.jurisdiction import Role
 from tejido_shared.pages import Page, page_of
-from tejido_shared.problems import NotFound, Problem
+from tejido_shared.problems import NotFound
+from tejido_shared.refusals import Refused
 
 router = APIRouter(prefix="/v1")
 
@@ -27,18 +26,6 @@ Presenter = Annotated[Principal, Depends(require(Role.ORGANIZATION_REPRESENTATIV
 StepTaker = Annotated[
     Principal, Depends(require(Role.ORGANIZATION_REPRESENTATIVE, *service.ON_BEHALF, Role.SUPERVISOR))
 ]
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    """A refused use case as a problem: 403 by who asks, 422 when a field is to be corrected, 409 when the state does not admit it."""
-    try:
-        yield
-    except service.Refused as error:
-        if error.field:
-            raise Problem(422, "invalid", package=PACKAGE, fields=[(error.field, error.code)], **error.params) from None
-        status = 403 if isinstance(error, service.NotForThem) else 409
-        raise Problem(status, error.code, package=PACKAGE, **error.params) from None
 
 
 @router.get("/stages", tags=["stages"], summary="The stages of a project and who takes which step")
@@ -71,8 +58,7 @@ def present_project(body: schemas.ProjectIn, once: IdempotencyKey, caller: Prese
     with tx() as session:
 
         def act() -> schemas.ProjectOut:
-            with _refusals():
-                project = service.present(session, body, caller)
+            project = service.present(session, body, caller)
             return _whole(session, project, caller)
 
         return once.run(session, schemas.ProjectOut, act)
@@ -108,8 +94,7 @@ def change_project(
     with tx() as session:
         project = _found(queries.one(session, project_id, lock=True))
         check_match(if_match, project)
-        with _refusals():
-            service.edit(session, project, body, caller)
+        service.edit(session, project, body, caller)
         response.headers["ETag"] = etag(project)
         return _whole(session, project, caller)
 
@@ -124,9 +109,8 @@ def change_stage(
         def act() -> schemas.ProjectOut:
             project = _found(queries.one(session, project_id, lock=True))
             if body.seen is not None and body.seen != project.stage:
-                raise Problem(409, "stage_moved", package=PACKAGE, stage=service.stage_name(project.stage))
-            with _refusals():
-                service.change_stage(session, project, body.to, caller, body.reason)
+                raise Refused("stage_moved", stage=service.stage_name(project.stage))
+            service.change_stage(session, project, body.to, caller, body.reason)
             return _whole(session, project, caller)
 
         return once.run(session, schemas.ProjectOut, act)

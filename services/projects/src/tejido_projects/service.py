@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from babel.numbers import get_territory_currencies
@@ -19,22 +18,11 @@ from tejido_shared.clock import now
 from tejido_shared.ids import new_id
 from tejido_shared.jurisdiction import Role, receipt_number
 from tejido_shared.outbox import emit
+from tejido_shared.refusals import NotForThem, Refused
 
 NUMBER_PATTERN = "PRY-{year}-{sequence:05d}-{check}"
 ON_BEHALF = (Role.OFFICER, Role.HEAD, Role.PROJECT_EVALUATOR)
 """Who presents and corrects projects of any organization."""
-
-
-class Refused(Exception):  # noqa: N818
-    """A use case that the present state does not admit. `code` names the reason in the catalogue, `field` what to correct."""
-
-    def __init__(self, code: str, field: str | None = None, **params: Any) -> None:
-        super().__init__(code)
-        self.code, self.field, self.params = code, field, params
-
-
-class NotForThem(Refused):
-    """Refused because of who asks, not of what."""
 
 
 def present(session: Session, body: ProjectIn, actor: Principal) -> Project:
@@ -47,12 +35,12 @@ def present(session: Session, body: ProjectIn, actor: Principal) -> Project:
         raise NotForThem("not_their_organization")
     organization = session.get(KnownOrganization, body.organization_id)
     if organization is None:
-        raise Refused("organization_unknown", "body.organization_id")
+        raise Refused("organization_unknown", "organization_id")
     if organization.status != "registered":
-        raise Refused("organization_not_registered", "body.organization_id")
+        raise Refused("organization_not_registered", "organization_id")
     stage = stages().by_code.get(body.stage or stages().default)
     if stage is None or not stage.initial:
-        raise Refused("stage_not_initial", "body.stage", stages=_in_words(s for s in stages().stages if s.initial))
+        raise Refused("stage_not_initial", "stage", stages=_in_words(s for s in stages().stages if s.initial))
     instant = now()
     project = Project(
         id=new_id(),
@@ -111,7 +99,7 @@ def change_stage(session: Session, project: Project, to: str, actor: Principal, 
     reason, and `NotForThem` for a step that is not the actor's.
     """
     if to not in stages().by_code:
-        raise Refused("unknown_stage", "body.to")
+        raise Refused("unknown_stage", "to")
     stage = stages().by_code[project.stage]
     step = stage.step(to)
     if step is None:
@@ -120,7 +108,7 @@ def change_stage(session: Session, project: Project, to: str, actor: Principal, 
     if not _may_take(actor, project.organization_id, step.roles):
         raise NotForThem("step_not_theirs", roles=", ".join(step.roles))
     if step.reason and not reason:
-        raise Refused("reason_needed", "body.reason")
+        raise Refused("reason_needed", "reason")
     session.add(_enter(project, stages().by_code[to], now(), actor, reason))
     session.flush()
     changed = contracts.ProjectStageChanged(

@@ -12,9 +12,10 @@ from pydantic import ValidationError
 from tejido_registry import imports
 from tejido_registry.db import database
 from tejido_registry.schemas import ImportMapping, ImportOut
-from tejido_registry.service import PACKAGE, Refused
+from tejido_registry.service import PACKAGE
 from tejido_shared import i18n
 from tejido_shared.problems import reason
+from tejido_shared.refusals import Refused
 
 
 def add(commands: Any) -> None:

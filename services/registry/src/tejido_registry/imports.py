@@ -22,10 +22,11 @@ from tejido_registry import checks, service, tables
 from tejido_registry.models import ExternalReference, Organization
 from tejido_registry.queries import fold
 from tejido_registry.schemas import ImportMapping, ImportOut, OrganizationIn, RowProblem
-from tejido_registry.service import PACKAGE, Refused
+from tejido_registry.service import PACKAGE
 from tejido_registry.settings import jurisdiction
 from tejido_shared import i18n
 from tejido_shared.problems import reason
+from tejido_shared.refusals import Refused
 
 LONGEST_KEY = 600
 _LOCK = 0x7E11D1

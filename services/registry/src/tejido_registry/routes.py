@@ -19,7 +19,8 @@ from tejido_shared.fields import Line
 from tejido_shared.idempotency import IdempotencyKey
 from tejido_shared.jurisdiction import Role
 from tejido_shared.pages import Page, page_of
-from tejido_shared.problems import FieldError, NotFound, Problem
+from tejido_shared.problems import FieldError, NotFound
+from tejido_shared.refusals import NotForThem, Refused
 
 router = APIRouter(prefix="/v1")
 PACKAGE = service.PACKAGE
@@ -27,14 +28,6 @@ PACKAGE = service.PACKAGE
 Registrar = Annotated[Principal, Depends(require(Role.REGISTRAR))]
 Editor = Annotated[Principal, Depends(require(Role.REGISTRAR, Role.ORGANIZATION_REPRESENTATIVE))]
 Official = Annotated[Principal, Depends(require(*queries.OFFICIALS))]
-
-
-def refusal(error: service.Refused, within: str = "body") -> Problem:
-    """A refused use case as a problem: 422 when fields are to be corrected, 409 when the state does not admit it."""
-    if error.fields:
-        fields = [(f"{within}.{field}", code) for field, code in error.fields]
-        return Problem(422, "invalid", package=PACKAGE, fields=fields, **error.params)
-    return Problem(409, error.code, package=PACKAGE, **error.params)
 
 
 @router.get("/organization-types", tags=["organizations"], summary="The kinds of organization and their identifiers")
@@ -63,10 +56,7 @@ def create_organization(
     with tx() as session:
 
         def act() -> schemas.OrganizationOut:
-            try:
-                organization = service.create(session, dict(body), caller.subject)
-            except service.Refused as error:
-                raise refusal(error) from None
+            organization = service.create(session, dict(body), caller.subject)
             return _whole(organization, caller)
 
         return once.run(session, schemas.OrganizationOut, act)
@@ -108,14 +98,11 @@ def change_organization(
     """The registrar changes anything; an organization's own representative, its contacts."""
     changes = {name: getattr(body, name) for name in body.model_fields_set}
     if not caller.has(Role.REGISTRAR) and not (caller.represents(organization_id) and changes.keys() <= {"contacts"}):
-        raise Problem(403, "only_own_contacts", package=PACKAGE)
+        raise NotForThem("only_own_contacts")
     with tx() as session:
         organization = _found(queries.one(session, caller, organization_id, lock=True))
         check_match(if_match, organization)
-        try:
-            service.change(session, organization, changes, caller.subject)
-        except service.Refused as error:
-            raise refusal(error) from None
+        service.change(session, organization, changes, caller.subject)
         response.headers["ETag"] = etag(organization)
         return _whole(organization, caller)
 
@@ -133,10 +120,7 @@ def set_registration_status(
 
         def act() -> schemas.OrganizationOut:
             organization = _found(queries.one(session, caller, organization_id, lock=True))
-            try:
-                service.set_status(session, organization, body.status, body.reason, caller.subject)
-            except service.Refused as error:
-                raise refusal(error) from None
+            service.set_status(session, organization, body.status, body.reason, caller.subject)
             return _whole(organization, caller)
 
         return once.run(session, schemas.OrganizationOut, act)
@@ -185,12 +169,9 @@ def import_register(
         raise RequestValidationError(
             [error | {"loc": ("body", "mapping", *error["loc"])} for error in invalid.errors()]
         ) from None
-    try:
-        reading = imports.read(file.file.read(), wanted, settings().import_rows)
-        with tx() as session:
-            return imports.run(session, source, reading, caller.subject, dry_run=dry_run, all_or_nothing=all_or_nothing)
-    except service.Refused as error:
-        raise refusal(error) from None
+    reading = imports.read(file.file.read(), wanted, settings().import_rows)
+    with tx() as session:
+        return imports.run(session, source, reading, caller.subject, dry_run=dry_run, all_or_nothing=all_or_nothing)
 
 
 def _box(text: str | None) -> tuple[float, float, float, float] | None:
@@ -203,7 +184,7 @@ def _box(text: str | None) -> tuple[float, float, float, float] | None:
     else:
         if -180 <= west <= east <= 180 and -90 <= south <= north <= 90:
             return west, south, east, north
-    raise refusal(service.Refused(fields=[("bbox", "bbox")]), "query")
+    raise Refused("bbox", "query.bbox")
 
 
 def _found(organization: Organization | None) -> Organization:

@@ -19,6 +19,7 @@ from tejido_shared.contracts import OrganizationChanged
 from tejido_shared.ids import new_id
 from tejido_shared.jurisdiction import receipt_number
 from tejido_shared.outbox import emit_all
+from tejido_shared.refusals import Refused
 
 PACKAGE = "tejido_registry"
 BATCH = 1000
@@ -50,14 +51,6 @@ TRANSITIONS = {
 }
 """From each registration status, those an act may lead to. Nothing is ever deleted."""
 UNREGISTERED = {"draft", "submitted", "in_review", "needs_correction"}
-
-
-class Refused(Exception):  # noqa: N818
-    """A use case that the present state or the rules do not admit. `fields` are what to correct: pairs of field and reason code."""
-
-    def __init__(self, code: str = "invalid", fields: Sequence[checks.Flaw] = (), **params: Any) -> None:
-        super().__init__(code)
-        self.code, self.fields, self.params = code, fields, params
 
 
 def checked(values: dict[str, Any], touched: Collection[str]) -> dict[str, Any]:

@@ -20,20 +20,14 @@ from tejido_shared.clock import now
 from tejido_shared.idempotency import IdempotencyKey
 from tejido_shared.jurisdiction import Role
 from tejido_shared.pages import Page, page_of
-from tejido_shared.problems import NotFound, Problem
+from tejido_shared.problems import NotFound
+from tejido_shared.refusals import Refused
 
 router = APIRouter(prefix="/v1")
 PACKAGE = service.PACKAGE
 
 Officer = Annotated[Principal, Depends(require(Role.OFFICER, Role.HEAD))]
 Reader = Annotated[Principal, Depends(require(Role.OFFICER, Role.HEAD, Role.AUDITOR))]
-
-
-def refusal(error: service.Refused, status: int = 409) -> Problem:
-    """A refused use case as a problem: 422 when a field is to be corrected, 409 when the state does not admit it."""
-    if error.field:
-        return Problem(422, "invalid", package=PACKAGE, fields=[(error.field, error.code)], **error.params)
-    return Problem(status, error.code, package=PACKAGE, **error.params)
 
 
 @router.get("/request-types", tags=["request types"], summary="What may be filed, and the term of each")
@@ -70,7 +64,7 @@ def file_written(body: schemas.RequestIn, once: IdempotencyKey, caller: Anybody)
     if not staff:
         for field in ("channel", "received_at", "due_date"):
             if getattr(body, field) is not None:
-                raise refusal(service.Refused("only_officers", f"body.{field}"))
+                raise Refused("only_officers", field)
     return _file(
         once,
         service.Filing(
@@ -86,7 +80,7 @@ def file_written(body: schemas.RequestIn, once: IdempotencyKey, caller: Anybody)
 def file_verbal(body: schemas.VerbalRequestIn, once: IdempotencyKey, caller: Officer) -> schemas.ReceiptOut:
     """The record that Decreto 1166/2016 asks of a request made by word of mouth. Needs an address to answer at: e-mail or postal."""
     if not (body.petitioner.email or body.petitioner.address):
-        raise refusal(service.Refused("address_needed", "body.petitioner"))
+        raise Refused("address_needed", "petitioner")
     return _file(
         once,
         service.Filing(
@@ -127,10 +121,7 @@ def change_request(
     with tx() as session:
         request = _found(queries.one(session, caller, request_id, lock=True))
         check_match(if_match, request)
-        try:
-            service.move_to_office(session, request, body.office, caller.subject)
-        except service.Refused as error:
-            raise refusal(error) from None
+        service.move_to_office(session, request, body.office, caller.subject)
         response.headers["ETag"] = etag(request)
         return _whole(session, request)
 
@@ -144,10 +135,7 @@ def answer_request(
 
         def act() -> schemas.RequestSummary:
             request = _found(queries.one(session, caller, request_id, lock=True))
-            try:
-                service.answer(session, request, body.text, caller.subject)
-            except service.Refused as error:
-                raise refusal(error) from None
+            service.answer(session, request, body.text, caller.subject)
             return _summary(request)
 
         return once.run(session, schemas.RequestSummary, act)
@@ -166,10 +154,7 @@ def record_notification(
 
         def act() -> schemas.RequestSummary:
             request = _found(queries.one(session, caller, request_id, lock=True))
-            try:
-                service.record_notification(session, request, body.notified_at, body.evidence, caller.subject)
-            except service.Refused as error:
-                raise refusal(error) from None
+            service.record_notification(session, request, body.notified_at, body.evidence, caller.subject)
             return _summary(request)
 
         return once.run(session, schemas.RequestSummary, act)
@@ -212,10 +197,7 @@ def _file(once: IdempotencyKey, filing: service.Filing) -> schemas.ReceiptOut:
     with tx() as session:
 
         def act() -> schemas.ReceiptOut:
-            try:
-                request = service.file(session, filing)
-            except service.Refused as error:
-                raise refusal(error) from None
+            request = service.file(session, filing)
             return schemas.ReceiptOut(
                 id=request.id,
                 number=request.number,

@@ -23,18 +23,11 @@ from tejido_shared.ids import new_id
 from tejido_shared.jurisdiction import Term, receipt_number
 from tejido_shared.outbox import emit, emit_all
 from tejido_shared.personal import seal
+from tejido_shared.refusals import Refused
 
 PACKAGE = "tejido_requests"
 _CODE_ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
 SWEEP_BATCH = 500
-
-
-class Refused(Exception):  # noqa: N818
-    """A use case that the present state or the law does not admit. `code` names the reason in the catalogue, `field` what to correct."""
-
-    def __init__(self, code: str, field: str | None = None, **params: Any) -> None:
-        super().__init__(code)
-        self.code, self.field, self.params = code, field, params
 
 
 @dataclass(frozen=True)
@@ -122,21 +115,21 @@ def file(session: Session, filing: Filing) -> ServiceRequest:
     recorded_at = now()
     received_at = filing.received_at or recorded_at
     if received_at > recorded_at:
-        raise Refused("received_in_future", "body.received_at")
+        raise Refused("received_in_future", "received_at")
     try:
         kind = pack.request_type(filing.request_type) if filing.request_type else pack.default_request_type
     except LookupError:
-        raise Refused("unknown_request_type", "body.request_type") from None
+        raise Refused("unknown_request_type", "request_type") from None
     if kind.due_date == "typed" and filing.due_date is None:
-        raise Refused("due_date_needed", "body.due_date")
+        raise Refused("due_date_needed", "due_date")
     if kind.due_date == "computed" and filing.due_date is not None:
-        raise Refused("due_date_computed", "body.due_date")
+        raise Refused("due_date_computed", "due_date")
     try:
         counted, term = deadline_of(kind.code, received_at, filing.due_date)
     except (LookupError, deadlines.OutOfCalendar):
-        raise Refused("no_term", "body.request_type") from None
+        raise Refused("no_term", "request_type") from None
     if counted.due_date < counted.effective_receipt_date:
-        raise Refused("due_before_receipt", "body.due_date")
+        raise Refused("due_before_receipt", "due_date")
     person = filing.petitioner
     request = ServiceRequest(
         id=new_id(),
@@ -238,7 +231,7 @@ def record_notification(
     if request.status == "notified":
         raise Refused("already_notified")
     if request.answered_at is None or not request.answered_at <= at <= now():
-        raise Refused("notified_out_of_time", "body.notified_at")
+        raise Refused("notified_out_of_time", "notified_at")
     request.status, request.notified_at, request.notification_evidence = "notified", at, evidence
     if at < request.overdue_at:
         request.alarm_at = None
@@ -257,7 +250,7 @@ def move_to_office(session: Session, request: ServiceRequest, office: str, autho
     try:
         jurisdiction().office(office)
     except LookupError:
-        raise Refused("unknown_office", "body.office") from None
+        raise Refused("unknown_office", "office") from None
     if office == request.office:
         return
     _record(session, request, now(), "moved", author, {"from": request.office, "to": office})
