@@ -74,6 +74,7 @@ def travel(
         assert receipt["clock"]["due_date"] == due
         town.until(lambda: len(town.mails(email)) == 1, "the acknowledgement")
     (acknowledgement,) = town.mails(email)
+    assert acknowledgement["subject"].endswith(f"le responderemos a más tardar el {due_in_words}")
     for said in (receipt["number"], receipt["tracking_code"], due_in_words, not_counted, "día 15"):
         assert said in acknowledgement["text"], f"{said!r} not in {acknowledgement['text']}"
 

@@ -279,10 +279,14 @@ def _organization(
     course = _path(rng, registry_service.TRANSITIONS, "draft" if status == "draft" else rng.choice(starts), status)
     if status == "rejected" or not course:
         course = _path(rng, registry_service.TRANSITIONS, "submitted", status)
-    ages = [age, *sorted(rng.sample(range(1, age), len(course) - 1), reverse=True)]
+    ages = [age]
+    for before in course[:-1]:
+        soon = before in registry_service.UNREGISTERED
+        ages.append(ages[-1] - rng.randint(2, 4) if soon else rng.randint(1, ages[-1] - 1))
     territory, centre = town.place(barrio)
     spread = town.words["spread"]
     point = [round(degrees + rng.uniform(-spread, spread), 6) for degrees in centre] if centre else [None, None]
+    initials = "".join(word[0] for word in name.replace(barrio, "").split() if word[0].isupper())
     contacts = [
         {
             "name": town.person(rng),
@@ -294,9 +298,7 @@ def _organization(
     ]
     body = {
         "name": name,
-        "public_name": f"{''.join(word[0] for word in name.split() if word[0].isupper())} {barrio}"
-        if rng.random() < 0.3
-        else None,
+        "public_name": f"{initials} {barrio}" if len(initials) > 1 and rng.random() < 0.4 else None,
         "other_names": [f"Vecinos de {barrio}"] if rng.random() < 0.1 else [],
         "organization_type": kind.code,
         "identifiers": _identifiers(rng, kind, n),
@@ -402,7 +404,7 @@ def _projects(town: _Town, registered: set[UUID]) -> list[_Project]:
         goal = [*by_code][n % len(by_code)] if n < 3 * len(by_code) else rng.choice(underway)
         course = _stage_course(rng, steps, initial, goal)
         age = rng.randint(5, 40) + sum(rng.randint(12, 45) for _ in course[1:])
-        ages = [age, *sorted(rng.sample(range(1, age), len(course) - 1), reverse=True)]
+        ages = [age, *sorted(rng.sample(range(1, age, 5), len(course) - 1), reverse=True)]
         # Each twentieth is of the organization whose representative is a sample user.
         candidates = [one for one in organizations if one.ages[-1] > age]
         organization = organizations[0] if n % 20 == 0 else rng.choice(candidates)

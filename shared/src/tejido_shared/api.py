@@ -204,7 +204,7 @@ class _Edge:
                 )
                 span.update_name(f"{method} {path}")
                 self._metrics.duration.labels(method, path, str(status)).observe(elapsed)
-                if scope["path"] not in QUIET:
+                if path not in QUIET:
                     # The template, not the path: a path may name a person's request.
                     log.info("request", method=method, route=path, status=status, ms=round(elapsed * 1000, 1))
 

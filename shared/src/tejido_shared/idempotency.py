@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from tejido_shared.auth import Caller
 from tejido_shared.clock import now
-from tejido_shared.problems import Problem
+from tejido_shared.refusals import Refused
 from tejido_shared.seam import idempotency
 
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -39,7 +39,7 @@ class Once:
         if session.execute(claim.on_conflict_do_nothing().returning(idempotency.c.key)).first() is None:
             first = session.execute(sa.select(idempotency.c.request_hash, idempotency.c.response).where(mine)).one()
             if first.request_hash != self._hash:
-                raise Problem(422, "key_reused", fields=[("header.Idempotency-Key", "key_reused")])
+                raise Refused("key_reused", "header.Idempotency-Key")
             return answer_type.model_validate_json(first.response)
         answer = act()
         session.execute(sa.update(idempotency).where(mine).values(response=answer.model_dump_json()))

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from sqlakeyset import InvalidPage, select_page, unserialize_bookmark
 from sqlalchemy.orm import Session
 
-from tejido_shared.problems import Problem
+from tejido_shared.refusals import Refused
 
 Item = TypeVar("Item")
 
@@ -51,7 +51,7 @@ def page_of(
         marker = unserialize_bookmark(asked.cursor) if asked.cursor else None
         rows = select_page(session, ordered, per_page=asked.limit, page=marker)
     except (InvalidPage, ValueError, KeyError, IndexError, TypeError, sa.exc.DataError, sa.exc.ProgrammingError):
-        raise Problem(422, "invalid", fields=[("query.cursor", "cursor")]) from None
+        raise Refused("cursor", "query.cursor") from None
     return Page(
         items=[to_item(row[0]) for row in rows],
         next=rows.paging.bookmark_next if rows.paging.has_next else None,

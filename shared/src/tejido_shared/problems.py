@@ -43,22 +43,11 @@ class ProblemDetails(BaseModel):
 
 
 class Problem(Exception):  # noqa: N818 - the RFC's word
-    """Ends the request with this problem. The texts are `problem.<code>.title` and `.detail` in the catalogue of `package`."""
+    """Ends the request with this problem, whose texts are `problem.<code>.title` and `.detail` in the shared catalogue."""
 
-    def __init__(
-        self,
-        status: int,
-        code: str,
-        *,
-        package: str = PACKAGE,
-        fields: Sequence[tuple[str, str]] = (),
-        headers: dict[str, str] | None = None,
-        **params: Any,
-    ) -> None:
+    def __init__(self, status: int, code: str, *, headers: dict[str, str] | None = None, **params: Any) -> None:
         super().__init__(code)
-        self.status, self.code, self.package, self.headers, self.params = status, code, package, headers, params
-        self.fields = fields
-        """Pairs of field and reason code; the reason's text is `field.<reason code>` in the same catalogue."""
+        self.status, self.code, self.headers, self.params = status, code, headers, params
 
 
 class NotFound(Problem):
@@ -131,26 +120,19 @@ def install(app: FastAPI, package: str) -> None:
         if not refused.fields:
             status = 403 if isinstance(refused, NotForThem) else 409
             return respond(request, status, refused.code, package=package, **refused.params)
-        fields = [
-            (field if field.partition(".")[0] in _PLACES else f"body.{field}", code) for field, code in refused.fields
+        errors = [
+            FieldError(
+                field=field if field.partition(".")[0] in _PLACES else f"body.{field}",
+                code=code,
+                reason=_text(package, f"field.{code}", **refused.params),
+            )
+            for field, code in refused.fields
         ]
-        return on_problem(request, Problem(422, "invalid", package=package, fields=fields, **refused.params))
+        return respond(request, 422, "invalid", errors=errors)
 
     @app.exception_handler(Problem)
     def on_problem(request: Request, problem: Problem) -> JSONResponse:
-        errors = [
-            FieldError(field=field, code=code, reason=_text(problem.package, f"field.{code}", **problem.params))
-            for field, code in problem.fields
-        ]
-        return respond(
-            request,
-            problem.status,
-            problem.code,
-            package=problem.package,
-            errors=errors,
-            headers=problem.headers,
-            **problem.params,
-        )
+        return respond(request, problem.status, problem.code, headers=problem.headers, **problem.params)
 
     @app.exception_handler(RequestValidationError)
     def on_invalid(request: Request, invalid: RequestValidationError) -> JSONResponse:

@@ -102,7 +102,8 @@ class Mailer:
         except ValueError:
             raise Unsendable("address") from None
         entity = jurisdiction().entity
-        message = EmailMessage(policy=SMTP if to.addr_spec.isascii() else SMTPUTF8)
+        policy = SMTP if to.addr_spec.isascii() else SMTPUTF8
+        message = EmailMessage(policy=policy)
         message["From"] = Address(one_line(entity.name), addr_spec=self.sender)
         message["To"] = to
         if entity.email != self.sender:
@@ -113,7 +114,8 @@ class Mailer:
         message["Content-Language"] = letter.language
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no absence note answers it
         message.set_content(letter.body, cte="quoted-printable")
-        return message.as_bytes(), to.addr_spec
+        # Headers unfolded: Python's folding puts a second space before an encoded word.
+        return message.as_bytes(policy=policy.clone(max_line_length=998)), to.addr_spec
 
     @property
     def _domain(self) -> str:

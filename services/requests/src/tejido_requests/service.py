@@ -185,12 +185,12 @@ def file(session: Session, filing: Filing) -> ServiceRequest:
         tracking_code=contracts.Sealed(seal(request.tracking_code)),
     )
     # The number comes last: whoever holds the counter makes every other filing wait until the commit.
-    request.number = _next_number(session, received_at if filing.received_at is None else recorded_at)
+    request.number = _next_number(session, recorded_at)
     session.execute(_WRITE_REQUEST, {name: getattr(request, name) for name in _REQUEST_COLUMNS})
     _record(
         session,
         request,
-        recorded_at,
+        received_at,
         "received",
         filing.received_by or filing.filed_by,
         {"channel": filing.channel, "verbal": filing.verbal},
