@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from datetime import time as time_of_day
 from decimal import Decimal
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from itertools import islice, product
 from operator import itemgetter
 from pathlib import Path
@@ -274,11 +274,10 @@ def _organization(
 ) -> _Organization:
     rng = town.rng("organization", n)
     starts = (
-        ("draft", "submitted") if status in registry_service.UNREGISTERED else ("draft", "registered", "registered")
+        ["draft", "submitted"] if status in registry_service.UNREGISTERED else ["draft", "registered", "registered"]
     )
-    course = _path(rng, registry_service.TRANSITIONS, "draft" if status == "draft" else rng.choice(starts), status)
-    if status == "rejected" or not course:
-        course = _path(rng, registry_service.TRANSITIONS, "submitted", status)
+    start = {"draft": "draft", "rejected": "submitted"}.get(status) or rng.choice(starts)
+    course = _path(rng, registry_service.TRANSITIONS, start, status)
     ages = [age]
     for before in course[:-1]:
         soon = before in registry_service.UNREGISTERED
@@ -405,15 +404,12 @@ def _projects(town: _Town, registered: set[UUID]) -> list[_Project]:
         course = _stage_course(rng, steps, initial, goal)
         age = rng.randint(5, 40) + sum(rng.randint(12, 45) for _ in course[1:])
         ages = [age, *sorted(rng.sample(range(1, age, 5), len(course) - 1), reverse=True)]
-        # Each twentieth is of the organization whose representative is a sample user.
+        # Some are of the organization that a sample user represents.
         candidates = [one for one in organizations if one.ages[-1] > age]
-        organization = organizations[0] if n % 20 == 0 else rng.choice(candidates)
-        themes = [
-            theme
-            for theme in town.words["projects"]
-            if (organization.id, theme["title"].format(barrio=organization.barrio)) not in titles
-        ]
-        body = _project_body(town, rng, organization, rng.choice(themes), course[0])
+        organization = organizations[0] if n % 16 == 12 else rng.choice(candidates)
+        themes = rng.sample(town.words["projects"], len(town.words["projects"]))
+        bodies = (_project_body(town, rng, organization, theme, course[0]) for theme in themes)
+        body = next(body for body in bodies if (organization.id, body.title) not in titles)
         titles.add((organization.id, body.title))
         plan.append(_Project(organization, body, course, ages))
     return plan
@@ -423,10 +419,8 @@ def _stage_course(rng: Random, steps: Mapping[str, Collection[str]], initial: li
     """From a stage in which projects are presented to `goal`, often with a detour that is not too long."""
     starts = [start for start in initial if _path(rng, steps, start, goal)]
     course = _path(rng, steps, rng.choice(starts), goal)
-    there, on = (
-        _path(rng, steps, course[0], detour := rng.choice(sorted(steps))),
-        _path(rng, steps, detour, goal),
-    )
+    detour = rng.choice(sorted(steps))
+    there, on = _path(rng, steps, course[0], detour), _path(rng, steps, detour, goal)
     return [*there, *on[1:]] if there and on and len(there) + len(on) < 12 else course
 
 
@@ -456,10 +450,9 @@ def _load_projects(path: Path, registered: set[UUID]) -> tuple[int, dict[tuple[U
     representatives = {str(one.organization.representative) for one in plan}
     with projects_db.tx() as session:
         of_the_sample = sa.select(Project).where(Project.presented_by.in_(representatives))
-        nobody_else = Project.presented_by != str(
-            sample_id("user", "representante")
-        )  # who may have presented some since
-        added = session.scalar(of_the_sample.where(nobody_else).limit(1)) is None
+        # That one may have presented others since.
+        invented = Project.presented_by != str(sample_id("user", "representante"))
+        added = session.scalar(of_the_sample.where(invented).limit(1)) is None
         if added:
             _play(step for n, one in enumerate(plan) for step in _project_steps(session, town, n, one))
         known = {(one.organization_id, one.title): one.id for one in session.scalars(of_the_sample)}
@@ -523,14 +516,15 @@ class _Request:
         self.id = requests_service.file(self.session, self.filing).id
 
     def move(self, office: str, author: str) -> None:
-        requests_service.move_to_office(self.session, self._stored(), office, author)
+        requests_service.move_to_office(self.session, self._stored, office, author)
 
     def answer(self, text: str, author: str) -> None:
-        requests_service.answer(self.session, self._stored(), text, author)
+        requests_service.answer(self.session, self._stored, text, author)
 
     def notify(self, evidence: str, author: str | None) -> None:
-        requests_service.record_notification(self.session, self._stored(), now(), evidence, author)
+        requests_service.record_notification(self.session, self._stored, now(), evidence, author)
 
+    @cached_property
     def _stored(self) -> ServiceRequest:
         return self.session.get_one(ServiceRequest, self.id)
 
@@ -683,7 +677,7 @@ def _request_steps(
     answered = _answered_at(town, draws[3], outcome, recorded, clock, by_mail=by_mail)
     if answered is None:
         return
-    yield answered, partial(request.answer, draws[4].choice(town.words["answers"]), _officer(town, office))
+    yield answered, partial(request.answer, draws[4].choice(town.said_of("answers", kind.code)), _officer(town, office))
     notified = _notified_at(town, draws[5], outcome, answered, clock, by_mail=by_mail)
     if notified is None:
         return

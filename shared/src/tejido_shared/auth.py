@@ -4,7 +4,7 @@ import hashlib
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 from uuid import UUID
@@ -15,7 +15,7 @@ import structlog
 from anyio.to_thread import run_sync
 from fastapi import Depends, Request
 from fastapi.dependencies.models import Dependant
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import HTTPBearer
 from limits import parse
 from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
@@ -201,45 +201,6 @@ def _unauthenticated() -> Problem:
     return Problem(401, "unauthenticated", headers={"WWW-Authenticate": "Bearer"})
 
 
-_bearer = HTTPBearer(auto_error=False, description="Access token of the municipality's identity provider")
-
-
-async def _caller(
-    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
-) -> Principal | None:
-    if credentials is None:
-        return None
-    verifier: Verifier = request.app.state.verifier
-    return verifier.remembered(credentials.credentials) or await run_sync(verifier.verify, credentials.credentials)
-
-
-Caller = Annotated[Principal | None, Depends(_caller)]
-
-
-def require(*roles: Role) -> Callable[..., Principal]:
-    """A dependency that lets in whoever has one of `roles` (an administrator always), and anybody with a valid token if none is named."""
-
-    def guard(caller: Caller) -> Principal:
-        if caller is None:
-            raise _unauthenticated()
-        if roles and not caller.has(*roles):
-            raise Problem(403, "forbidden")
-        return caller
-
-    async def guarded(caller: Caller) -> Principal:  # async: no hop to a thread
-        return guard(caller)
-
-    guarded.__tejido_guard__ = frozenset(roles)  # type: ignore[attr-defined]
-    return guarded  # type: ignore[return-value]
-
-
-def guards_of(dependant: Dependant) -> list[object]:
-    """What guards a route: the roles that are let in, or "public"; nothing if somebody forgot."""
-    own = getattr(dependant.call, "__tejido_guard__", None)
-    found = [] if own is None else [own]
-    return found + [guard for dependency in dependant.dependencies for guard in guards_of(dependency)]
-
-
 class RateLimit:
     """Lets an address call the public routes so often. Counted in memory, by each process its own, so that it needs no Redis."""
 
@@ -254,13 +215,60 @@ class RateLimit:
             raise Problem(429, "too_many", headers={"Retry-After": str(wait)}, seconds=wait)
 
 
-async def _public(request: Request, caller: Caller) -> Principal | None:
-    if caller is None:
-        limit: RateLimit = request.app.state.rate_limit
-        limit.check(request.client.host if request.client else "")
-    return caller
+class _Guard(HTTPBearer):
+    """Finds out who calls. One dependency and not a chain of them, for every request pays for each."""
+
+    def __init__(self, guard: object) -> None:
+        super().__init__(
+            scheme_name="accessToken",
+            auto_error=False,
+            description="Access token of the municipality's identity provider",
+        )
+        self.__tejido_guard__ = guard
+
+    async def caller(self, request: Request) -> Principal | None:
+        """The principal behind the request's token, none without one. Kept in `request.state.caller`."""
+        credentials = await super().__call__(request)
+        principal = None
+        if credentials is not None:
+            verifier: Verifier = request.app.state.verifier
+            token = credentials.credentials
+            principal = verifier.remembered(token) or await run_sync(verifier.verify, token)
+        request.state.caller = principal
+        return principal
 
 
-_public.__tejido_guard__ = "public"  # type: ignore[attr-defined]
-Anybody = Annotated[Principal | None, Depends(_public)]
+class _Require(_Guard):
+    async def __call__(self, request: Request) -> Principal:  # type: ignore[override]
+        caller = await self.caller(request)
+        if caller is None:
+            raise _unauthenticated()
+        roles: frozenset[Role] = self.__tejido_guard__  # type: ignore[assignment]
+        if roles and not caller.has(*roles):
+            raise Problem(403, "forbidden")
+        return caller
+
+
+class _Public(_Guard):
+    async def __call__(self, request: Request) -> Principal | None:  # type: ignore[override]
+        caller = await self.caller(request)
+        if caller is None:
+            limit: RateLimit = request.app.state.rate_limit
+            limit.check(request.client.host if request.client else "")
+        return caller
+
+
+def require(*roles: Role) -> _Require:
+    """A dependency that lets in whoever has one of `roles` (an administrator always), and anybody with a valid token if none is named."""
+    return _Require(frozenset(roles))
+
+
+Anybody = Annotated[Principal | None, Depends(_Public("public"))]
 """Marks a route as public. Anonymous callers are rate-limited; the principal is there when the caller has a token."""
+
+
+def guards_of(dependant: Dependant) -> list[object]:
+    """What guards a route: the roles that are let in, or "public"; nothing if somebody forgot."""
+    own = getattr(dependant.call, "__tejido_guard__", None)
+    found = [] if own is None else [own]
+    return found + [guard for dependency in dependant.dependencies for guard in guards_of(dependency)]

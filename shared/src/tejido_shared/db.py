@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-from sqlalchemy import DateTime, Engine, MetaData, Text, Uuid, create_engine, event
+from sqlalchemy import Connection, DateTime, Engine, MetaData, Text, Uuid, create_engine, event
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DisconnectionError
@@ -28,6 +28,7 @@ NAMING = {
 }
 OUTBOX_CHANNEL = "outbox"
 IDLE_SECONDS = 2.0
+GATHER_SECONDS = 0.003
 PATIENCE: dict[str, Any] = {
     "connect_timeout": 5,
     "keepalives_idle": 30,
@@ -106,6 +107,12 @@ class Database:
         with self._readers() as session:
             yield session
 
+    @contextmanager
+    def rows(self) -> Iterator[Connection]:
+        """Like `read`, for a page that shows plain rows: a connection and no session, which halves what a short query costs."""
+        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            yield connection
+
     def wake_relay(self) -> None:
         if self._waker is None:
             self._waker = _Waker(self.url)
@@ -176,6 +183,7 @@ class _Waker:
     def _run(self) -> None:
         connection: psycopg.Connection | None = None
         while self._wanted.wait() and not self._stopped:
+            time.sleep(GATHER_SECONDS)
             self._wanted.clear()
             try:
                 if connection is None:

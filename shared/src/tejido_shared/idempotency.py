@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from tejido_shared.auth import Caller
+from tejido_shared.auth import Principal
 from tejido_shared.clock import now
 from tejido_shared.refusals import Refused
 from tejido_shared.seam import idempotency
@@ -25,17 +25,17 @@ class Once:
     answer, cannot be. Two at the same time: the second waits for the first. Remembered answers are encrypted.
     """
 
-    def __init__(self, client: str, key: str | None, request_hash: str) -> None:
-        self._client, self._key, self._hash = client, key, request_hash
+    def __init__(self, request: Request, key: str | None, request_hash: str) -> None:
+        self._request, self._key, self._hash = request, key, request_hash
 
     def run(self, session: Session, answer_type: type[Answer], act: Callable[[], Answer]) -> Answer:
         """Runs `act` in the session's transaction, or returns what it returned the first time. 422 if the key came with another body."""
         if self._key is None:
             return act()
-        mine = (idempotency.c.client == self._client) & (idempotency.c.key == self._key)
-        claim = insert(idempotency).values(
-            client=self._client, key=self._key, request_hash=self._hash, created_at=now()
-        )
+        caller: Principal | None = self._request.state.caller  # put there by the route's guard
+        client = caller.subject if caller else ""
+        mine = (idempotency.c.client == client) & (idempotency.c.key == self._key)
+        claim = insert(idempotency).values(client=client, key=self._key, request_hash=self._hash, created_at=now())
         if session.execute(claim.on_conflict_do_nothing().returning(idempotency.c.key)).first() is None:
             first = session.execute(sa.select(idempotency.c.request_hash, idempotency.c.response).where(mine)).one()
             if first.request_hash != self._hash:
@@ -48,7 +48,6 @@ class Once:
 
 async def _once(
     request: Request,
-    caller: Caller,
     key: Annotated[
         str | None,
         Header(
@@ -60,9 +59,9 @@ async def _once(
     ] = None,
 ) -> Once:
     if key is None:
-        return Once("", None, "")
+        return Once(request, None, "")
     said = hashlib.sha256(f"{request.method} {request.url.path}\n".encode() + await request.body()).hexdigest()
-    return Once(caller.subject if caller else "", key, said)
+    return Once(request, key, said)
 
 
 IdempotencyKey = Annotated[Once, Depends(_once)]

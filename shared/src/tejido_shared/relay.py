@@ -27,7 +27,6 @@ from tejido_shared.worker import RECEIVE, QueueDepths, events_queue, make_celery
 BATCH = 100
 LONG_QUEUE = 20
 POLL_SECONDS = 1.0
-GATHER_SECONDS = 0.005
 
 log = structlog.get_logger()
 

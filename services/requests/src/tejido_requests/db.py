@@ -6,3 +6,4 @@ from tejido_shared.db import Database
 database = Database(settings)
 tx = database.tx
 read = database.read
+rows = database.rows

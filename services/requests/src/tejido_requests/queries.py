@@ -84,9 +84,9 @@ _TRACKED = sa.select(
 ).where(ServiceRequest.number == sa.bindparam("wanted"))
 
 
-def tracked(session: Session, number: str) -> Any | None:
+def tracked(rows: sa.Connection, number: str) -> Any | None:
     """What the tracking page shows of a request."""
-    return session.execute(_TRACKED, {"wanted": number}).one_or_none()
+    return rows.execute(_TRACKED, {"wanted": number}).one_or_none()
 
 
 def history_of(session: Session, request_id: UUID) -> list[dict[str, Any]]:

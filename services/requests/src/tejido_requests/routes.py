@@ -10,7 +10,7 @@ from pydantic import Field
 from sqlalchemy.orm import Session
 
 from tejido_requests import queries, schemas, service
-from tejido_requests.db import read, tx
+from tejido_requests.db import read, rows, tx
 from tejido_requests.models import ServiceRequest
 from tejido_requests.settings import jurisdiction
 from tejido_shared import i18n
@@ -173,24 +173,24 @@ def track(
         ),
     ],
 ) -> schemas.TrackingOut:
-    with read() as session:
-        request = queries.tracked(session, number.strip().upper())
-        # A wrong code and an unknown number look alike, or numbers could be counted out.
-        if request is None or not hmac.compare_digest(request.tracking_code.encode(), code.strip().upper().encode()):
-            raise NotFound
-        pack = jurisdiction()
-        return schemas.TrackingOut(
-            number=request.number,
-            type_name=pack.request_type(request.request_type).name,
-            office_name=pack.office(request.office).name,
-            status=request.status,
-            clock=_clock(request),
-            project=request.project,
-            answered_at=request.answered_at,
-            answer=request.answer,
-            notified_at=request.notified_at,
-            history=_history(request.history),
-        )
+    with rows() as connection:
+        request = queries.tracked(connection, number.strip().upper())
+    # A wrong code and an unknown number look alike, or numbers could be counted out.
+    if request is None or not hmac.compare_digest(request.tracking_code.encode(), code.strip().upper().encode()):
+        raise NotFound
+    pack = jurisdiction()
+    return schemas.TrackingOut(
+        number=request.number,
+        type_name=pack.request_type(request.request_type).name,
+        office_name=pack.office(request.office).name,
+        status=request.status,
+        clock=_clock(request),
+        project=request.project,
+        answered_at=request.answered_at,
+        answer=request.answer,
+        notified_at=request.notified_at,
+        history=_history(request.history),
+    )
 
 
 def _file(once: IdempotencyKey, filing: service.Filing) -> schemas.ReceiptOut:

@@ -298,11 +298,12 @@ def announce_overdue(session: Session, instant: datetime) -> int:
     return len(requests)
 
 
+_COUNTER = sa.inspect(ReceiptCounter).local_table
 _COUNT_ON = (
-    insert(ReceiptCounter)
+    insert(_COUNTER)  # type: ignore[arg-type]
     .values(year=sa.bindparam("of"), last=1)
-    .on_conflict_do_update(index_elements=["year"], set_={"last": ReceiptCounter.last + 1})
-    .returning(ReceiptCounter.last)
+    .on_conflict_do_update(index_elements=["year"], set_={"last": _COUNTER.c.last + 1})
+    .returning(_COUNTER.c.last)
 )
 
 

@@ -1,0 +1,223 @@
+"""The sample municipality, loaded for real: the use cases of three services, and the events between two of them."""
+
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from cryptography.fernet import Fernet
+from stdnum.ar import cuit
+from stdnum.co import nit
+
+from tejido_local.identity import SAMPLE_ORGANIZATION
+from tejido_local.paths import ROOT
+from tejido_local.running import RunningTown
+from tejido_projects.settings import stages
+from tejido_registry.service import TRANSITIONS
+from tejido_shared.jurisdiction import Jurisdiction
+from tejido_shared.jurisdiction import load as load_pack
+from tejido_shared.manage import upgrade
+from tejido_shared.testing import Issuer, empty, wait_until
+
+# In a process of its own, for a service's settings are read once. Twice: the second time adds nothing.
+LOAD = """
+import os, pathlib
+from tejido_local import sample
+from tejido_local.identity import Identity
+from tejido_local.up import House
+services = ("registry", "projects", "requests")
+path = pathlib.Path(os.environ["TEJIDO_JURISDICTION"])
+house = House(path, {}, dict.fromkeys(services, dict(os.environ)), Identity(path, 0, "", {}))
+sample.load(house)
+sample.load(house)
+"""
+SERVICES = ("registry", "projects", "requests")
+BOXES = {"co-bogota": (3.7, 4.9, -74.5, -73.9), "ar-tucuman": (-26.95, -26.7, -65.35, -65.1)}
+"""South, north, west, east of the municipality, degrees."""
+
+
+EVERYTHING = {
+    "organizations": (
+        "registry",
+        """select o.id, o.name, public_name, organization_type, registration_status, address, territory, latitude,
+        longitude, c.name, email, phone from organization o join contact c on c.organization_id = o.id""",
+    ),
+    "identifiers": ("registry", "select organization_id, scheme, value from identifier"),
+    "projects": (
+        "projects",
+        """select organization_id, title, estimated_cost, p.stage, presented_by, array_agg(to_stage order by at),
+        array_agg(reason order by at) from project p join stage_entry e on e.project_id = p.id group by p.id""",
+    ),
+    "requests": (
+        "requests",
+        """select request_type, office, channel, verbal, status, organization_id, subject, reasons, petitioner_name,
+        petitioner_identification, petitioner_email, petitioner_phone, answer, notification_evidence, filed_by,
+        received_by from service_request""",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The sample of one pack in a town where the registry's events reach the projects service."""
+
+    town: RunningTown
+    pack: Jurisdiction
+    path: Path
+
+    def load(self) -> str:
+        """Loads it twice into empty databases and returns what was said."""
+        wait_until(lambda: not self.rows("registry", "select 1 from outbox"), 30, "the registry's rest")
+        for service in SERVICES:
+            empty(self.town.database(service))
+        self.town.environment["TEJIDO_JURISDICTION"] = str(self.path)
+        return self.town.run("-c", LOAD)
+
+    def rows(self, service: str, query: str) -> list[Any]:
+        """Rows with what is encrypted in them in the clear."""
+        key = Fernet(self.town.environment["TEJIDO_DATA_KEY"])
+        with self.town.database(service).tx() as session:
+            found = session.execute(sa.text(query)).all()
+        return [tuple(key.decrypt(x).decode() if isinstance(x, bytes) else x for x in row) for row in found]
+
+    def counts(self, service: str, table: str, column: str) -> Counter[str]:
+        return Counter(dict(self.rows(service, f"select {column}, count(*) from {table} group by 1")))
+
+    def everything(self) -> dict[str, list[Any]]:
+        """All that does not depend on the day."""
+        return {name: sorted(self.rows(*query), key=repr) for name, query in EVERYTHING.items()}
+
+
+@pytest.fixture(scope="module")
+def town(module_dir: Path, issuer: Issuer) -> Iterator[RunningTown]:
+    town = RunningTown("test_sample", module_dir, issuer)
+    try:
+        for service in SERVICES:
+            upgrade(f"tejido_{service}", town.database(service))
+        town.start_relay("registry")
+        for service in ("registry", "projects"):  # the publisher's takes the confirmations
+            town.start_worker(f"tejido_{service}.worker", f"{service}-worker")
+        yield town
+    finally:
+        town.close()
+
+
+def another_country(directory: Path) -> Path:
+    """A pack of a country and of codes that the sample's lists do not know."""
+    pack = directory / "otra"
+    shutil.copytree(ROOT / "jurisdictions" / "ar-tucuman", pack)
+    for file, old, new in (
+        ("jurisdiction.toml", '"AR"', '"UY"'),
+        ("jurisdiction.toml", '"ar-tucuman"', '"uy-otra"'),
+        ("organization_types.toml", '"neighborhood_center"', '"neighbours"'),
+        ("request_types.toml", '"petition"', '"asking"'),
+    ):
+        text = (pack / file).read_text("utf-8")
+        assert old in text
+        (pack / file).write_text(text.replace(old, new), "utf-8")
+    return pack
+
+
+@pytest.fixture(scope="module", params=["co-bogota", "ar-tucuman", "another country"])
+def sample(request: pytest.FixtureRequest, town: RunningTown, module_dir: Path) -> Sample:
+    known = ROOT / "jurisdictions" / request.param
+    path = known if known.is_dir() else another_country(module_dir)
+    sample = Sample(town, load_pack(path), path)
+    said = sample.load()
+    counts = [int(word) for word in said.split() if word.isdigit()]
+    assert counts[0] >= 280
+    assert counts[1:] == [120, 400, 0, 0, 0]
+    return sample
+
+
+def test_there_is_some_of_everything(sample: Sample) -> None:
+    pack = sample.pack
+    types = sample.counts("registry", "organization", "organization_type")
+    assert set(types) == {kind.code for kind in pack.organization_types}
+    assert types.total() >= 280
+    assert set(sample.counts("registry", "organization", "registration_status")) == set(TRANSITIONS)
+    assert sample.rows(
+        "registry", f"select registration_status from organization where id = '{SAMPLE_ORGANIZATION}'"
+    ) == [("registered",)]
+    for scheme, value, digit in sample.rows("registry", "select scheme, value, check_digit from identifier"):
+        assert scheme != "CO-NIT" or (nit.is_valid(value + digit) and value.startswith("999"))
+        assert scheme != "AR-CUIT" or (cuit.is_valid(value) and value.startswith("30000"))
+    box = BOXES.get(pack.code)
+    for latitude, longitude in sample.rows("registry", "select latitude, longitude from organization"):
+        assert (latitude is None) == (box is None)
+        assert box is None or (box[0] < latitude < box[1] and box[2] < longitude < box[3])
+    emails = sample.rows("registry", "select email from contact")
+    assert all(email.endswith("@example.org") for (email,) in emails)
+
+    in_stages = sample.counts("projects", "project", "stage")
+    assert set(in_stages) == set(stages().by_code)
+    assert in_stages.total() == 120
+    steps = sample.rows("projects", "select from_stage, to_stage, reason from stage_entry where from_stage is not null")
+    for before, after, reason in steps:
+        step = stages().by_code[before].step(after)
+        assert step is not None
+        assert bool(reason) == step.reason
+
+    requests = sample.counts("requests", "service_request", "request_type")
+    assert set(requests) == {kind.code for kind in pack.request_types}
+    assert requests.total() == 400
+    assert set(sample.counts("requests", "service_request", "office")) == {office.code for office in pack.offices}
+    for what in (
+        "status = 'received' and received_at > now() - interval '3 days'",
+        "status = 'received' and overdue_at > now() and due_soon_from <= current_date",
+        "status = 'received' and overdue_at <= now() and overdue_announced_at is not null",
+        "status = 'answered' and overdue_at > now()",
+        "notified_at < overdue_at",
+        "notified_at >= overdue_at and overdue_announced_at is not null",
+        "verbal and channel = 'counter' and petitioner_identification is not null",
+        "petitioner_name is null",
+        "channel = 'letter' and received_by is not null",
+        "project_id is not null and organization_id is not null",
+        "filed_by is not null",
+    ):
+        [(count,)] = sample.rows("requests", f"select count(*) from service_request where {what}")
+        assert count > 4, what
+
+
+def test_nothing_happens_before_it_can_or_in_the_future(sample: Sample) -> None:
+    impossible = """select number from service_request where answered_at < received_at or notified_at < answered_at
+        or greatest(received_at, answered_at, notified_at) > now()"""
+    assert sample.rows("requests", impossible) == []
+    unannounced = "select number from service_request where overdue_at < least(now(), notified_at) and overdue_announced_at is null"
+    assert sample.rows("requests", unannounced) == []
+    by_time = "array_agg(kind order by at, id)"
+    for (kinds,) in sample.rows("requests", f"select {by_time} from history_entry group by request_id"):
+        order = [kind for kind in kinds if kind not in ("moved", "overdue")]
+        assert order == ["received", "answered", "notified"][: len(order)]
+    numbers = "select number from service_request order by number"
+    assert len({number for (number,) in sample.rows("requests", numbers)}) == 400
+    for table, service in (("organization_history", "registry"), ("stage_entry", "projects")):
+        assert sample.rows(service, f"select 1 from {table} where at > now()") == []
+
+
+def test_events_go_out(sample: Sample) -> None:
+    query = "select envelope->>'type', count(*) from outbox group by 1"
+    requests = dict(sample.rows("requests", query))
+    assert requests["requests.submitted"] == 400
+    statuses = sample.counts("requests", "service_request", "status")
+    assert requests["requests.answered"] == statuses["answered"] + statuses["notified"]
+    [(announced,)] = sample.rows("requests", "select count(overdue_announced_at) from service_request")
+    assert requests["requests.became_overdue"] == announced
+    [(mailed,)] = sample.rows("requests", "select count(petitioner_email) from service_request")
+    assert 60 < mailed < 200
+    assert dict(sample.rows("projects", query))["projects.presented"] == 120
+    known = sample.counts("projects", "known_organization", "status")
+    assert known == sample.counts("registry", "organization", "registration_status")
+
+
+@pytest.mark.parametrize("sample", ["ar-tucuman"], indirect=True)
+def test_the_same_on_every_machine(sample: Sample) -> None:
+    before = sample.everything()
+    sample.load()
+    after = sample.everything()
+    for name in EVERYTHING:
+        assert after[name] == before[name], name
