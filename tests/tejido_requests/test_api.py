@@ -23,6 +23,7 @@ from tejido_shared.jurisdiction import parse_receipt_number
 from tejido_shared.testing import Issuer
 
 OFFICE = "atencion-ciudadania"
+KEY, OTHER_KEY = str(uuid4()), str(uuid4())
 
 
 @pytest.fixture
@@ -122,25 +123,27 @@ def test_tracking_shows_everything_but_persons_to_whoever_has_the_code(
     assert seen["status"] == "notified"
     assert seen["answer"] == "Se tapará el lunes."
     assert [entry["kind"] for entry in seen["history"]] == ["received", "answered", "notified"]
-    assert seen["history"][2]["what"] == "Respuesta notificada: 250 2.0.0 Ok"
+    assert seen["history"][2]["what"] == "Respuesta notificada"
     assert "Ana" not in str(seen)
 
 
 def test_the_same_key_and_body_get_the_same_answer(api: TestClient) -> None:
     body = {"subject": "Luminaria apagada"}
-    first, second = (api.post("/v1/service-requests", json=body, headers={"Idempotency-Key": "k1"}) for _ in range(2))
+    first, second = (api.post("/v1/service-requests", json=body, headers={"Idempotency-Key": KEY}) for _ in range(2))
     assert first.json() == second.json()
-    other = api.post("/v1/service-requests", json={"subject": "Otra"}, headers={"Idempotency-Key": "k1"})
+    other = api.post("/v1/service-requests", json={"subject": "Otra"}, headers={"Idempotency-Key": KEY})
     assert other.status_code == 422
     assert other.json()["errors"][0]["code"] == "key_reused"
     with ThreadPoolExecutor(8) as pool:
         together = list(
             pool.map(
-                lambda _: api.post("/v1/service-requests", json=body, headers={"Idempotency-Key": "k2"}).json(),
+                lambda _: api.post("/v1/service-requests", json=body, headers={"Idempotency-Key": OTHER_KEY}).json(),
                 range(16),
             )
         )
     assert len({receipt["number"] for receipt in together}) == 1
+    weak = api.post("/v1/service-requests", json=body, headers={"Idempotency-Key": "1"})
+    assert weak.json()["errors"][0]["code"] == "key_too_weak"
     with tx() as session:
         assert session.scalar(sa.select(sa.func.count()).select_from(ServiceRequest)) == 2
 
@@ -264,3 +267,62 @@ def test_types_whose_date_an_authority_sets(api: TestClient, officer: dict[str, 
     receipt = api.post("/v1/service-requests", json={**body, "due_date": tomorrow}, headers=officer).json()
     assert receipt["clock"]["due_date"] == tomorrow
     assert receipt["clock"]["days"] == []
+
+
+def test_a_type_the_pack_no_longer_has_silences_no_alarm(api: TestClient, officer: dict[str, str]) -> None:
+    past = (datetime.now(UTC) - timedelta(days=60)).isoformat()
+    receipts = [
+        api.post("/v1/service-requests", json={"subject": "x", "received_at": past}, headers=officer).json()
+        for _ in range(2)
+    ]
+    with tx() as session:
+        session.execute(
+            sa.update(ServiceRequest).where(ServiceRequest.id == receipts[0]["id"]).values(request_type="retired")
+        )
+    assert tasks.announce_overdue() == 2
+    seen = api.get(
+        f"/v1/tracking/{receipts[0]['number']}", headers={"Tracking-Code": receipts[0]["tracking_code"]}
+    ).json()
+    assert seen["type_name"] == receipts[0]["type_name"]
+    assert seen["clock"]["days"] == []
+
+
+def test_a_proof_from_a_clock_that_runs_ahead_counts_as_now(api: TestClient, officer: dict[str, str]) -> None:
+    receipt = _file(api)
+    api.post(f"/v1/service-requests/{receipt['id']}/answer", json={"text": "Sí."}, headers=officer)
+    delivered = contracts.MessageDelivered(
+        message_id=uuid4(),
+        cause_id=uuid4(),
+        cause_type="requests.answered",
+        about=UUID(receipt["id"]),
+        delivered_at=datetime.now(UTC) + timedelta(minutes=5),
+        evidence="250 Ok",
+    )
+    envelope = envelope_of(
+        delivered,
+        event_id=uuid4(),
+        subject_version=1,
+        occurred_at=datetime.now(UTC),
+        correlation_id="",
+        traceparent=None,
+    )
+    from tejido_requests.db import database
+
+    assert receive(database, HANDLERS, [{"envelope": envelope.model_dump(mode="json"), "sent": 1}]) == [envelope.id]
+    assert api.get(f"/v1/service-requests/{receipt['id']}", headers=officer).json()["status"] == "notified"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/service-requests", {"subject": "x", "received_at": "0001-01-01T00:00:00Z"}),
+        ("/v1/service-requests", {"subject": "x", "request_type": "oversight_request", "due_date": "9999-12-31"}),
+        ("/v1/tracking/%00", None),
+        ("/v1/service-requests?cursor=%3Ex:~uuid:018f0000-0000-7000-8000-000000000001", None),
+        ("/v1/service-requests?office=%00", None),
+    ],
+)
+def test_strange_values_are_the_callers_mistake(api: TestClient, officer: dict[str, str], path: str, body: Any) -> None:
+    headers = officer | {"Tracking-Code": "X"}
+    answer = api.post(path, json=body, headers=headers) if body else api.get(path, headers=headers)
+    assert answer.status_code == 422, answer.text

@@ -1,14 +1,18 @@
 """Who is let in: tokens of any provider, by issuer, keys, audience and groups."""
 
+import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from tejido_shared.auth import Verifier, principal_from
+from tejido_shared.db import Database
 from tejido_shared.jurisdiction import Role, RoleRule
 from tejido_shared.problems import Problem
 from tejido_shared.settings import CommonSettings
@@ -81,6 +85,7 @@ def test_a_clients_role_is_for_the_client_alone(verifier: Verifier, issuer: Issu
         {"exp": datetime.now(UTC) - timedelta(minutes=1)},
         {"nbf": datetime.now(UTC) + timedelta(minutes=5)},
         {"exp": None},
+        {"sub": None},
     ],
 )
 def test_wrong_claims_are_refused(verifier: Verifier, issuer: Issuer, claims: dict[str, object]) -> None:
@@ -96,6 +101,8 @@ def test_no_signature_or_a_shared_secret_is_refused(verifier: Verifier, issuer: 
     assert _status(verifier, jwt.encode(body, "", algorithm="none")) == 401
     assert _status(verifier, jwt.encode(body, "x" * 64, algorithm="HS256", headers={"kid": "test"})) == 401
     assert _status(verifier, "a.b.c") == 401
+    wrong_kind = jwt.encode(body, ec.generate_private_key(ec.SECP256R1()), algorithm="ES256", headers={"kid": "test"})
+    assert _status(verifier, wrong_kind) == 401
 
 
 def test_opaque_tokens_are_asked_about(verifier: Verifier, issuer: Issuer) -> None:
@@ -126,3 +133,27 @@ def test_keys_outlive_their_issuer_and_its_absence_is_said(issuer: Issuer) -> No
     assert _status(late, second) == 503
     assert _status(verifier, "opaque") == 503
     assert _status(verifier, issuer.token(["registro"])) == 401
+
+
+def test_an_issuer_that_hangs_holds_up_nobody_else(
+    databases: dict[str, Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It accepts and does not answer; strangers send tokens it would have to judge; a citizen files meanwhile."""
+    from fastapi.testclient import TestClient
+
+    from tejido_requests.app import create_app
+
+    with socket.create_server(("127.0.0.1", 0)) as silent, TestClient(create_app()) as api:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        settings = CommonSettings(oidc_issuer=url, oidc_introspection_url=f"{url}/i")
+        monkeypatch.setattr(api.app.state, "verifier", Verifier(settings, RULES))  # type: ignore[attr-defined]
+        with ThreadPoolExecutor(30) as pool:
+            strangers = [
+                pool.submit(api.get, "/v1/service-requests", headers={"Authorization": f"Bearer opaque-{n}"})
+                for n in range(29)
+            ]
+            time.sleep(0.3)
+            started = time.monotonic()
+            assert api.post("/v1/service-requests", json={"subject": "Un bache"}).status_code == 201
+            assert time.monotonic() - started < 3
+            assert {answer.result().status_code for answer in strangers} == {503}

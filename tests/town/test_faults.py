@@ -189,16 +189,55 @@ def test_a_minute_without_redis(line: Line) -> None:
     line.settle(accepted, f"Redis away for {seconds:.0f} s")
 
 
+def test_a_publishers_worker_away_floods_nothing(line: Line) -> None:
+    """Nobody reads the confirmations for a while: events get through once, and are not repeated without end."""
+    line.start_relay("requests", "relay")
+    line.start_worker("counting_worker", "counter")
+    broker = redis.Redis.from_url(line.redis.url)
+    accepted = line.emit(600)
+    wait_until(lambda: len(line.effects()) == 600, 20, "the effects")
+    time.sleep(12)
+    waiting = int(broker.llen("tejido:requests.confirms"))  # type: ignore[arg-type]
+    print(f"\nconfirmations waiting after 12 s without their reader: {waiting}")
+    assert waiting < 600
+    line.start_worker("tejido_requests.worker", "confirmer")
+    line.settle(accepted, "the publisher's worker away")
+
+
+def test_a_lost_event_is_sent_again_while_others_keep_the_queue_busy(line: Line) -> None:
+    line.start_all(COUNTING_PAUSE="0.01")
+    accepted = line.emit(50)
+    wait_until(lambda: len(line.effects()) == 50, 20, "the first events")
+    stop = threading.Event()
+
+    def keep_busy() -> None:
+        while not stop.is_set():
+            accepted.extend(line.emit(12))
+            time.sleep(0.1)
+
+    busy = threading.Thread(target=keep_busy)
+    busy.start()
+    time.sleep(2)
+    line.kill("counter")
+    line.start_worker("counting_worker", "counter", COUNTING_PAUSE="0.005")
+    before = len(accepted)
+    took = wait_until(lambda: set(accepted[:before]) <= set(line.effects()), 20, "the lost events")
+    print(f"\nlost with a killed worker, under steady traffic: all there after {took:.1f} s")
+    stop.set()
+    busy.join()
+    line.settle(accepted, "steady traffic and a killed worker", 30)
+
+
 @pytest.mark.parametrize("number", ["poison", "killer"])
 def test_a_poison_event_ends_as_a_dead_letter_and_is_replayed(line: Line, number: str) -> None:
     """`poison` makes its handler fail, `killer` kills the process that handles it. Its neighbours get through meanwhile."""
-    line.environment["TEJIDO_RESEND_AFTER"] = "1"
+    line.environment["TEJIDO_RESEND_AFTER"] = "0.3"
     line.start_all()
     good = line.emit(30)
     (bad,) = line.emit(1, number)
     good += line.emit(30)
     wait_until(lambda: len(line.effects()) == 60, 30, "the good events")
-    wait_until(lambda: line.dead(), 60, "the dead letter")
+    wait_until(lambda: line.dead(), 90, "the dead letter")
     (letter,) = line.dead()
     assert letter.event_id == bad
     assert letter.attempts == MAX_ATTEMPTS

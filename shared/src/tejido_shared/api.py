@@ -194,7 +194,7 @@ class _Edge:
                 else:
                     await self._app(scope, receive_on, send_on)
             except Exception as error:
-                log.error("unhandled", error=type(error).__name__, exc_info=error)  # noqa: TRY400 - JSON, with the trace in it
+                log.error("unhandled", exc_info=error)  # noqa: TRY400 - JSON, with the trace in it
                 if status is None:
                     await problems.respond(Request(scope), 500, "internal")(scope, receive, send_on)
             finally:
@@ -272,5 +272,5 @@ def check_match(if_match: str | None, entity: Versioned) -> None:
     """Raises 428 when the header is missing and 412 when somebody else was faster (RFC 9110, section 13.1.1; RFC 6585)."""
     if if_match is None:
         raise Problem(428, "if_match_missing")
-    if if_match.strip() not in (etag(entity), "*"):
+    if not {etag(entity), "*"} & {tag.strip() for tag in if_match.split(",")}:
         raise Problem(412, "changed_meanwhile")

@@ -6,13 +6,17 @@ import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cache
+from ipaddress import ip_address, ip_network
 from typing import Annotated, Any
 from uuid import UUID
 
 import httpx2
 import jwt
 import structlog
+from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from fastapi import Depends, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.security import HTTPBearer
@@ -25,7 +29,12 @@ from tejido_shared.problems import Problem
 from tejido_shared.settings import CommonSettings
 
 log = structlog.get_logger()
-ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+ALGORITHMS = {
+    rsa.RSAPublicKey: ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"],
+    ec.EllipticCurvePublicKey: ["ES256", "ES384", "ES512"],
+    ed25519.Ed25519PublicKey: ["EdDSA"],
+}
+"""What a key of each kind may verify. A shared secret verifies nothing."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +67,10 @@ def principal_from(claims: dict[str, Any], groups_claim: str, rules: Iterable[Ro
         groups = groups.get(part, ()) if isinstance(groups, dict) else ()
     names = [str(g).removeprefix("/") for g in groups] if isinstance(groups, list | tuple) else []
     client = str(claims.get("client_id") or claims.get("azp") or "")
-    machine = claims.get("sub") in (None, "", client)
+    # Keycloak names a client's own account after it and gives it a subject of its own.
+    machine = bool(client) and (
+        claims.get("sub") == client or claims.get("preferred_username") == f"service-account-{client}"
+    )
     roles, offices, organizations = set(), set(), set()
     for rule in rules:
         if rule.client is not None:
@@ -92,109 +104,136 @@ def principal_from(claims: dict[str, Any], groups_claim: str, rules: Iterable[Ro
 class Verifier:
     """Checks tokens: a JWT by the issuer's keys, an opaque token by asking the issuer (RFC 7662).
 
-    Keys are fetched when a token names one that is not known, at most every `COOLDOWN` seconds, and kept while the issuer is away.
+    Keys are fetched anew when they are old, when a token names one that is not known, or when a signature does not fit, but at most
+    every `COOLDOWN` seconds; while the issuer is away the last ones serve.
     """
 
     COOLDOWN = 15.0
+    KEYS_AGE = 600.0
     INTROSPECTED = 60.0
+    REFUSED = 10.0
+    AWAY = 2.0
     REMEMBERED = 10_000
 
     def __init__(self, settings: CommonSettings, rules: Iterable[RoleRule]) -> None:
         self._settings = settings
         self._rules = tuple(rules)
         self._keys: dict[str | None, Any] = {}
-        self._fetched_at = -self.COOLDOWN
+        self._fetched_at = self._tried_at = self._away_until = -self.KEYS_AGE
         self._lock = threading.Lock()
         self._known: dict[bytes, Principal] = {}
+        self._refused: dict[bytes, float] = {}
+        self._http = httpx2.Client(timeout=5, trust_env=False)
 
     def remembered(self, token: str) -> Principal | None:
-        """The caller if this very token was verified before and has not expired."""
-        known = self._known.get(hashlib.sha256(token.encode()).digest())
+        """The caller if this very token was verified lately. Raises `Problem` 401 if it was refused lately."""
+        digest = hashlib.sha256(token.encode()).digest()
+        if self._refused.get(digest, 0) > time.time():
+            raise _unauthenticated()
+        known = self._known.get(digest)
         return known if known is not None and known.expires_at > time.time() else None
 
     def verify(self, token: str) -> Principal:
-        """The caller behind a token. May ask the issuer over the network. Raises `Problem`: 401, or 503 when the issuer cannot be asked."""
-        claims = self._jwt_claims(token) if token.count(".") == 2 else self._introspected_claims(token)
+        """The caller behind a token. May ask the issuer over the network. Raises `Problem`: 401, or 503 when the issuer is away."""
+        digest = hashlib.sha256(token.encode()).digest()
+        for memory in (self._known, self._refused):
+            if len(memory) >= self.REMEMBERED:
+                memory.clear()
+        try:
+            claims = self._jwt_claims(token) if token.count(".") == 2 else self._introspected_claims(token)
+        except (jwt.PyJWTError, TypeError, ValueError) as error:
+            log.info("token_refused", error=type(error).__name__)
+            self._refused[digest] = time.time() + self.REFUSED
+            raise _unauthenticated() from None
+        # A key that the issuer withdraws is not trusted for longer than keys are.
+        claims["exp"] = min(float(claims["exp"]), time.time() + self.KEYS_AGE)
         principal = principal_from(claims, self._settings.oidc_groups_claim, self._rules)
-        if len(self._known) >= self.REMEMBERED:
-            self._known.clear()
-        self._known[hashlib.sha256(token.encode()).digest()] = principal
+        self._known[digest] = principal
         return principal
 
     def _jwt_claims(self, token: str) -> dict[str, Any]:
-        try:
-            header = jwt.get_unverified_header(token)
-            key = self._key(header.get("kid"))
-            claims: dict[str, Any] = jwt.decode(
-                token,
-                key,
-                algorithms=ALGORITHMS,
-                audience=self._settings.oidc_audience,
-                issuer=self._settings.oidc_issuer,
-                options={"require": ["exp", "iss", "aud"]},
-                leeway=5,
-            )
-        except jwt.PyJWTError as error:
-            log.info("token_refused", error=type(error).__name__)
-            raise _unauthenticated() from None
-        return claims
-
-    def _key(self, kid: str | None) -> Any:
-        if kid not in self._keys:
+        kid = jwt.get_unverified_header(token).get("kid")
+        if kid not in self._keys or time.monotonic() - self._fetched_at > self.KEYS_AGE:
             self._fetch_keys()
         try:
-            return self._keys[kid]
-        except KeyError:
-            raise jwt.InvalidKeyError("unknown key") from None
+            return self._decoded(token, kid)
+        except jwt.InvalidSignatureError:
+            self._fetch_keys()  # the issuer may have given the same name to another key
+            return self._decoded(token, kid)
+
+    def _decoded(self, token: str, kid: str | None) -> dict[str, Any]:
+        key: Any = self._keys.get(kid)
+        algorithms = next((names for kind, names in ALGORITHMS.items() if isinstance(key, kind)), None)
+        if algorithms is None:
+            raise jwt.InvalidKeyError("unknown key")
+        claims: dict[str, Any] = jwt.decode(
+            token,
+            key,
+            algorithms=algorithms,
+            audience=self._settings.oidc_audience,
+            issuer=self._settings.oidc_issuer,
+            options={"require": ["exp", "iss", "aud", "sub"]},
+            leeway=5,
+        )
+        return claims
 
     def _fetch_keys(self) -> None:
         with self._lock:
-            if time.monotonic() - self._fetched_at < self.COOLDOWN:
+            if time.monotonic() - self._tried_at < self.COOLDOWN:
+                if not self._keys:
+                    raise _away()
                 return
+            self._tried_at = time.monotonic()
             settings = self._settings
             try:
                 url = settings.oidc_jwks_url
                 if not url:
                     discovery = f"{settings.oidc_issuer.rstrip('/')}/.well-known/openid-configuration"
-                    url = httpx2.get(discovery, timeout=5).raise_for_status().json()["jwks_uri"]
-                keys = jwt.PyJWKSet.from_dict(httpx2.get(url, timeout=5).raise_for_status().json()).keys
+                    url = self._http.get(discovery).raise_for_status().json()["jwks_uri"]
+                keys = jwt.PyJWKSet.from_dict(self._http.get(url).raise_for_status().json()).keys
             except (httpx2.HTTPError, KeyError, ValueError, jwt.PyJWTError) as error:
                 log.warning("issuer_keys_unavailable", error=type(error).__name__)
                 if not self._keys:
-                    raise Problem(503, "identity_unavailable", headers={"Retry-After": "5"}) from None
+                    self._tried_at = time.monotonic() - self.COOLDOWN + self.AWAY  # without keys, ask again soon
+                    raise _away() from None
                 return
-            # The bare key, since an issuer need not publish `alg` and PyJWT would then take the weakest of the kind. A shared
-            # secret (`oct`) among them must never verify a signature.
-            self._keys = {key.key_id: key.key for key in keys if key.key_type != "oct"}
+            # The bare key, since an issuer need not publish `alg` and PyJWT would then take the weakest of the kind.
+            self._keys = {key.key_id: key.key for key in keys}
             self._fetched_at = time.monotonic()
 
     def _introspected_claims(self, token: str) -> dict[str, Any]:
         settings = self._settings
         if not settings.oidc_introspection_url:
-            raise _unauthenticated()
+            raise jwt.InvalidTokenError("opaque tokens are not accepted")
+        if time.monotonic() < self._away_until:
+            raise _away()
         try:
-            answer = httpx2.post(
+            answer = self._http.post(
                 settings.oidc_introspection_url,
                 data={"token": token},
                 auth=(settings.oidc_client_id, settings.oidc_client_secret.get_secret_value()),
-                timeout=5,
             )
             claims: dict[str, Any] = answer.raise_for_status().json()
         except (httpx2.HTTPError, ValueError) as error:
             log.warning("introspection_unavailable", error=type(error).__name__)
-            raise Problem(503, "identity_unavailable", headers={"Retry-After": "5"}) from None
+            self._away_until = time.monotonic() + self.AWAY
+            raise _away() from None
         audience = claims.get("aud") or []
         audiences = [audience] if isinstance(audience, str) else audience
         # RFC 7662 leaves `aud` and `iss` optional; what is there must be ours.
-        if (
-            not claims.get("active")
-            or (audiences and settings.oidc_audience not in audiences)
-            or claims.get("iss", settings.oidc_issuer) != settings.oidc_issuer
-        ):
-            raise _unauthenticated()
+        foreign = (audiences and settings.oidc_audience not in audiences) or claims.get(
+            "iss", settings.oidc_issuer
+        ) != settings.oidc_issuer
+        if not claims.get("active") or foreign:
+            raise jwt.InvalidTokenError("not active, or not for us")
         soon = time.time() + self.INTROSPECTED
-        claims["exp"] = min(float(claims.get("exp") or soon), soon)
-        return claims
+        # A token of client credentials has no person behind it: its subject is the client.
+        subject = claims.get("sub") or claims.get("username") or claims.get("client_id")
+        return claims | {"sub": subject, "exp": min(float(claims.get("exp") or soon), soon)}
+
+
+def _away() -> Problem:
+    return Problem(503, "identity_unavailable", headers={"Retry-After": "5"})
 
 
 def _unauthenticated() -> Problem:
@@ -209,10 +248,17 @@ class RateLimit:
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
 
     def check(self, address: str) -> None:
+        address = _counted_as(address)
         if not self._limiter.hit(self._rate, address):
             window = self._limiter.get_window_stats(self._rate, address)
             wait = max(1, int(window.reset_time - time.time()) + 1)
             raise Problem(429, "too_many", headers={"Retry-After": str(wait)}, seconds=wait)
+
+
+@cache
+def _verifications() -> CapacityLimiter:
+    """Threads for asking the issuer: few, and none of those that serve requests, so that an issuer that hangs holds up nobody else."""
+    return CapacityLimiter(4)
 
 
 class _Guard(HTTPBearer):
@@ -232,10 +278,29 @@ class _Guard(HTTPBearer):
         principal = None
         if credentials is not None:
             verifier: Verifier = request.app.state.verifier
-            token = credentials.credentials
-            principal = verifier.remembered(token) or await run_sync(verifier.verify, token)
+            try:
+                principal = verifier.remembered(credentials.credentials) or await run_sync(
+                    verifier.verify, credentials.credentials, limiter=_verifications()
+                )
+            except Problem:
+                self.count(request)  # whoever tries tokens out is a stranger
+                raise
         request.state.caller = principal
         return principal
+
+    @staticmethod
+    def count(request: Request) -> None:
+        """Counts a call of an address without a valid token; raises `Problem` 429 when there were too many."""
+        limit: RateLimit = request.app.state.rate_limit
+        limit.check(request.client.host if request.client else "")
+
+
+def _counted_as(address: str) -> str:
+    """An IPv6 subscriber has a whole network of addresses and counts as one."""
+    try:
+        return str(ip_network(f"{address}/64", strict=False)) if ip_address(address).version == 6 else address
+    except ValueError:
+        return address
 
 
 class _Require(_Guard):
@@ -253,8 +318,7 @@ class _Public(_Guard):
     async def __call__(self, request: Request) -> Principal | None:  # type: ignore[override]
         caller = await self.caller(request)
         if caller is None:
-            limit: RateLimit = request.app.state.rate_limit
-            limit.check(request.client.host if request.client else "")
+            self.count(request)
         return caller
 
 

@@ -35,7 +35,7 @@ PATIENCE: dict[str, Any] = {
     "keepalives_interval": 10,
     "keepalives_count": 3,
 }
-"""How long a connection waits for a server that is gone without a word; libpq's parameters, in seconds."""
+"""How long a connection waits for a server that is gone without a word; libpq's parameters, in seconds and, the last, milliseconds."""
 
 
 TYPES: dict[Any, Any] = {

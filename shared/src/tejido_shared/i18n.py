@@ -1,5 +1,6 @@
 """Texts for people. Spanish first; the caller's language is chosen once per request and travels with it."""
 
+import re
 from contextvars import ContextVar
 from functools import cache
 from importlib.resources import files
@@ -40,10 +41,12 @@ def knows(package: str, code: str) -> bool:
 def negotiate(accept_language: str) -> str:
     """The language to answer in, from an `Accept-Language` header (RFC 9110, section 12.5.4)."""
     weighted = []
-    for part in accept_language.split(","):
-        tag, _, weight = part.strip().partition(";q=")
+    for part in accept_language[:500].split(","):
+        tag, *weight = re.split(r"\s*;\s*q\s*=\s*", part.strip())
         try:
-            weighted.append((-float(weight or 1), tag.split("-")[0].lower()))
+            quality = float(weight[0]) if weight else 1.0
         except ValueError:
             continue
+        if quality > 0:
+            weighted.append((-quality, tag.split("-")[0].lower()))
     return negotiate_locale([tag for _, tag in sorted(weighted, key=lambda w: w[0])], LANGUAGES) or "es"

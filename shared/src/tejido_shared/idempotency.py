@@ -1,6 +1,7 @@
 """`Idempotency-Key` on creating posts: the same key and body get the same answer, however often they come."""
 
 import hashlib
+import re
 from collections.abc import Callable
 from typing import Annotated, TypeVar
 
@@ -15,6 +16,7 @@ from tejido_shared.clock import now
 from tejido_shared.refusals import Refused
 from tejido_shared.seam import idempotency
 
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
 Answer = TypeVar("Answer", bound=BaseModel)
 
 
@@ -34,6 +36,9 @@ class Once:
             return act()
         caller: Principal | None = self._request.state.caller  # put there by the route's guard
         client = caller.subject if caller else ""
+        if not client and not _UUID.fullmatch(self._key):
+            # Callers without an account share one space of keys: only a key that nobody guesses is a person's own.
+            raise Refused("key_too_weak", "header.Idempotency-Key")
         mine = (idempotency.c.client == client) & (idempotency.c.key == self._key)
         claim = insert(idempotency).values(client=client, key=self._key, request_hash=self._hash, created_at=now())
         if session.execute(claim.on_conflict_do_nothing().returning(idempotency.c.key)).first() is None:
@@ -54,7 +59,7 @@ async def _once(
             alias="Idempotency-Key",
             min_length=1,
             max_length=200,
-            description="Your own name for this request; repeat it when you repeat the request",
+            description="Your own name for this request, repeated when you repeat it; a UUID if you have no account",
         ),
     ] = None,
 ) -> Once:

@@ -5,22 +5,23 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import sqlalchemy as sa
 import structlog
 from opentelemetry.trace import SpanKind
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from tejido_shared import telemetry
+from tejido_shared import logs, telemetry
 from tejido_shared.clock import now
 from tejido_shared.contracts import Envelope, Event, event_in
 from tejido_shared.db import Database
-from tejido_shared.logs import correlation_id
 from tejido_shared.seam import dead_letter, inbox
 
 Handler = Callable[[Session, Any, Envelope], None]
 Handlers = Mapping[type[Event], Handler]
-MAX_ATTEMPTS = 5
+MAX_ATTEMPTS = 8
+"""Over about a minute and a half, as the relay sends."""
 
 log = structlog.get_logger()
 
@@ -36,8 +37,9 @@ def receive(database: Database, handlers: Handlers, letters: list[dict[str, Any]
             envelopes = [Envelope.model_validate(letter["envelope"]) for letter in letters]
             with database.tx() as session:
                 _take_effect(session, handlers, envelopes)
+                session.execute(sa.delete(dead_letter).where(dead_letter.c.event_id.in_([e.id for e in envelopes])))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is met again one by one
-            log.info("batch_failed", size=len(letters), error=type(error).__name__)
+            log.info("batch_failed", size=len(letters), error=logs.described(error))
         else:
             return [envelope.id for envelope in envelopes]
     return [id_ for letter in letters if (id_ := _receive_one(database, handlers, letter)) is not None]
@@ -49,18 +51,23 @@ def replay(database: Database, handlers: Handlers, event_id: UUID) -> bool:
         row = session.execute(sa.select(dead_letter).where(dead_letter.c.event_id == event_id)).one_or_none()
     if row is None:
         raise KeyError(event_id)
-    return _attempt(database, handlers, Envelope.model_validate(row.envelope))
+    try:
+        envelope = Envelope.model_validate(row.envelope)
+    except ValueError:
+        return False
+    return _attempt(database, handlers, envelope)
 
 
 def _take_effect(session: Session, handlers: Handlers, envelopes: list[Envelope]) -> None:
     arrived = insert(inbox).on_conflict_do_nothing().returning(inbox.c.event_id)
     # In one order everywhere, so that two workers with overlapping batches wait for each other instead of deadlocking.
     fresh = set(session.scalars(arrived, [{"event_id": e.id} for e in sorted(envelopes, key=lambda e: e.id)]))
-    for envelope in envelopes:
+    # And so the entities they touch; the sort is stable, so what happened to one entity stays in order.
+    for envelope in sorted(envelopes, key=lambda e: e.subject):
         if envelope.id not in fresh:
             continue
         fresh.discard(envelope.id)
-        token = correlation_id.set(envelope.correlation_id)
+        token = logs.correlation_id.set(envelope.correlation_id)
         try:
             with telemetry.span(
                 f"receive {envelope.type}", SpanKind.CONSUMER, envelope.traceparent, event=str(envelope.id)
@@ -68,7 +75,7 @@ def _take_effect(session: Session, handlers: Handlers, envelopes: list[Envelope]
                 event = event_in(envelope)
                 handlers[type(event)](session, event, envelope)
         finally:
-            correlation_id.reset(token)
+            logs.correlation_id.reset(token)
 
 
 def _receive_one(database: Database, handlers: Handlers, letter: dict[str, Any]) -> UUID | None:
@@ -76,7 +83,7 @@ def _receive_one(database: Database, handlers: Handlers, letter: dict[str, Any])
     try:
         envelope = Envelope.model_validate(raw)
     except ValueError as error:
-        _record_failure(database, raw, f"{type(error).__name__}: {error}", final=True)
+        _record_failure(database, raw, logs.described(error), final=True)
         log.exception("event_unreadable", event_id=str(raw.get("id")))
         return UUID(str(raw["id"]))
     if letter["sent"] > 1:
@@ -102,12 +109,27 @@ def _attempt(database: Database, handlers: Handlers, envelope: Envelope, *, coun
             _take_effect(session, handlers, [envelope])
             session.execute(sa.delete(dead_letter).where(dead_letter.c.event_id == envelope.id))
     except Exception as error:
-        log.warning(
-            "event_failed", event_id=str(envelope.id), type=envelope.type, error=type(error).__name__, exc_info=True
-        )
-        _record_failure(database, envelope.model_dump(mode="json"), f"{type(error).__name__}: {error}", counted=counted)
+        log.warning("event_failed", event_id=str(envelope.id), type=envelope.type, exc_info=True)
+        raw = envelope.model_dump(mode="json")
+        if not _is_passing(error):
+            _record_failure(database, raw, logs.described(error), counted=counted)
+        elif counted:
+            _uncount(database, envelope.id)
         return False
     return True
+
+
+def _is_passing(error: Exception) -> bool:
+    """Whether the database only asked for patience: a lock held by another, a deadlock, a restart. A statement that takes too long is not
+    passing: it will again."""
+    return isinstance(error, sa.exc.OperationalError) and not isinstance(error.orig, psycopg.errors.QueryCanceled)
+
+
+def _uncount(database: Database, event_id: UUID) -> None:
+    mine = dead_letter.c.event_id == event_id
+    with database.tx() as session:
+        session.execute(sa.update(dead_letter).where(mine).values(attempts=dead_letter.c.attempts - 1))
+        session.execute(sa.delete(dead_letter).where(mine, dead_letter.c.attempts <= 0))
 
 
 def _record_failure(

@@ -3,9 +3,14 @@
 import logging
 import re
 import sys
+import traceback
 from contextvars import ContextVar
+from typing import Any
 
 import structlog
+from fastapi.exceptions import ValidationException
+from pydantic import ValidationError
+from sqlalchemy.exc import DBAPIError
 
 correlation_id: ContextVar[str] = ContextVar("correlation_id", default="")
 _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -19,6 +24,34 @@ def accepted_correlation_id(offered: str, otherwise: str) -> str:
 def _with_correlation(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     if value := correlation_id.get():
         event.setdefault("correlation_id", value)
+    return event
+
+
+def described(error: BaseException) -> str:
+    """What went wrong, without the data it went wrong with: PostgreSQL's details and Pydantic's inputs quote whole rows."""
+    name = type(error).__name__
+    if isinstance(error, DBAPIError):
+        cause: Any = error.orig
+        message = getattr(getattr(cause, "diag", None), "message_primary", None) or ""
+        return f"{type(cause).__name__} {getattr(cause, 'sqlstate', None) or ''}: {message}"
+    if isinstance(error, ValidationError):
+        flaws = error.errors(include_input=False, include_url=False, include_context=False)
+        return f"{name}: " + "; ".join(f"{'.'.join(map(str, flaw['loc']))} {flaw['type']}" for flaw in flaws)
+    if isinstance(error, ValidationException):
+        return name
+    return f"{name}: {error}"
+
+
+def _with_error(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """The error of `exc_info` and the way to it, as files and lines."""
+    raised = event.pop("exc_info", None)
+    error = (
+        raised if isinstance(raised, BaseException) else (raised[1] if isinstance(raised, tuple) else sys.exc_info()[1])
+    )
+    if raised and error is not None:
+        event["error"] = described(error)
+        frames = traceback.extract_tb(error.__traceback__)[-12:]
+        event["trace"] = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
     return event
 
 
@@ -42,11 +75,11 @@ def configure(service: str, process: str, level: str = "INFO") -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *shared],
+            foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 name_process,
-                structlog.processors.format_exc_info,
+                _with_error,
                 structlog.processors.JSONRenderer(ensure_ascii=False, default=str),
             ],
         )

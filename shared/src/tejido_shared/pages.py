@@ -50,7 +50,16 @@ def page_of(
     try:
         marker = unserialize_bookmark(asked.cursor) if asked.cursor else None
         rows = select_page(session, ordered, per_page=asked.limit, page=marker)
-    except (InvalidPage, ValueError, KeyError, IndexError, TypeError, sa.exc.DataError, sa.exc.ProgrammingError):
+    except (
+        InvalidPage,
+        ValueError,
+        KeyError,
+        IndexError,
+        TypeError,
+        sa.exc.ArgumentError,
+        sa.exc.DataError,
+        sa.exc.ProgrammingError,
+    ):
         raise Refused("cursor", "query.cursor") from None
     return Page(
         items=[to_item(row[0]) for row in rows],

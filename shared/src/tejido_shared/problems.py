@@ -115,7 +115,7 @@ def install(app: FastAPI, package: str) -> None:
     """Every error of `app` leaves as a problem. Refusals of use cases have their texts in the catalogue of `package`."""
 
     @app.exception_handler(Refused)
-    def on_refused(request: Request, refused: Refused) -> JSONResponse:
+    async def on_refused(request: Request, refused: Refused) -> JSONResponse:
         """422 when fields are to be corrected, 403 by who asks, 409 when the present state does not admit it."""
         if not refused.fields:
             status = 403 if isinstance(refused, NotForThem) else 409
@@ -131,11 +131,11 @@ def install(app: FastAPI, package: str) -> None:
         return respond(request, 422, "invalid", errors=errors)
 
     @app.exception_handler(Problem)
-    def on_problem(request: Request, problem: Problem) -> JSONResponse:
+    async def on_problem(request: Request, problem: Problem) -> JSONResponse:
         return respond(request, problem.status, problem.code, headers=problem.headers, **problem.params)
 
     @app.exception_handler(RequestValidationError)
-    def on_invalid(request: Request, invalid: RequestValidationError) -> JSONResponse:
+    async def on_invalid(request: Request, invalid: RequestValidationError) -> JSONResponse:
         errors = [
             FieldError(field=".".join(str(part) for part in error["loc"]), code=error["type"], reason=reason(error))
             for error in invalid.errors()
@@ -143,16 +143,16 @@ def install(app: FastAPI, package: str) -> None:
         return respond(request, 422, "invalid", errors=errors)
 
     @app.exception_handler(HTTPException)
-    def on_http(request: Request, error: HTTPException) -> JSONResponse:
+    async def on_http(request: Request, error: HTTPException) -> JSONResponse:
         return respond(
             request, error.status_code, _STATUS_CODES.get(error.status_code, "http"), headers=dict(error.headers or {})
         )
 
     @app.exception_handler(StaleDataError)
-    def on_lost_update(request: Request, _: StaleDataError) -> JSONResponse:
+    async def on_lost_update(request: Request, _: StaleDataError) -> JSONResponse:
         return respond(request, 412, "changed_meanwhile")
 
-    def on_unavailable(request: Request, error: Exception) -> JSONResponse:
+    async def on_unavailable(request: Request, error: Exception) -> JSONResponse:
         log.error("database_unavailable", error=type(error).__name__)
         return respond(request, 503, "unavailable", headers={"Retry-After": "5"})
 

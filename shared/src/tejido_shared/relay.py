@@ -2,8 +2,8 @@
 
 Several relays of one service may run: a row is claimed by moving its `due_at`, under `FOR UPDATE SKIP LOCKED`, and the claim is
 committed before Redis is spoken to, so that no lock is held on a slow Redis. A relay killed after the claim costs `resend_after`
-seconds. While a subscriber's queue is long nothing more is put on it, and nothing is sent *again* before it is empty: what waits
-there is late, not lost.
+seconds. While a subscriber's queue is long nothing more is put on it, and nothing is sent *again* before it is empty or the row
+very late: what waits there is late, not lost. From the fifth time on an event is sent again ever more seldom.
 """
 
 import threading
@@ -27,6 +27,7 @@ from tejido_shared.worker import RECEIVE, QueueDepths, events_queue, make_celery
 BATCH = 100
 LONG_QUEUE = 20
 POLL_SECONDS = 1.0
+MOST_DOUBLINGS = 4
 
 log = structlog.get_logger()
 
@@ -57,24 +58,24 @@ class Relay:
                     while not stop.is_set():
                         sent = self.send_due()
                         heartbeat.touch(self._heartbeat_file)
-                        if sent:
-                            stop.wait(GATHER_SECONDS)
-                        else:
+                        if not sent:
                             for _ in listener.notifies(timeout=POLL_SECONDS, stop_after=1):
-                                stop.wait(GATHER_SECONDS)
+                                pass
             except (psycopg.Error, sa.exc.OperationalError, RedisError, OperationalError) as error:
                 log.warning("relay_waits", error=type(error).__name__)
                 stop.wait(0.5)
 
     def send_due(self) -> int:
         """Sends what is due to every subscriber that can take it. Returns how many rows that were."""
-        return sum(self._send_to(subscriber) for subscriber in self._subscribers)
+        # While our own confirmations wait to be read, what was sent may well be confirmed already: nothing is repeated.
+        may_repeat = self._depths.of(f"{self._service}.confirms") < LONG_QUEUE
+        return sum(self._send_to(subscriber, may_repeat) for subscriber in self._subscribers)
 
-    def _send_to(self, subscriber: str) -> int:
+    def _send_to(self, subscriber: str, may_repeat: bool) -> int:
         depth = self._depths.of(events_queue(subscriber))
         if depth >= LONG_QUEUE:
             return 0
-        rows = self._claim(subscriber, also_again=depth == 0)
+        rows = self._claim(subscriber, may_repeat=may_repeat, all_waited=depth == 0)
         sent = 0
         try:
             for letters in self._batches(rows):
@@ -86,20 +87,36 @@ class Relay:
                 ):
                     send(self._app, RECEIVE, [self._service, letters], events_queue(subscriber))
                 sent += len(letters)
-        except OperationalError:
+        except (OperationalError, RedisError):
             self._give_back([row.id for row in rows])
             raise
         return sent
 
-    def _claim(self, subscriber: str, *, also_again: bool) -> list[sa.Row[Any]]:
-        due = sa.select(outbox.c.id).where(outbox.c.subscriber == subscriber, outbox.c.due_at <= sa.func.now())
-        if not also_again:
-            due = due.where(outbox.c.sent == 0)
-        due = due.order_by(outbox.c.due_at, outbox.c.id).limit(10 * BATCH).with_for_update(skip_locked=True)
+    def _claim(self, subscriber: str, *, may_repeat: bool, all_waited: bool) -> list[sa.Row[Any]]:
+        """Takes what is to be sent now, the longest due first. What was sent before is taken when nothing of it can be waiting in the
+        queue, or when it is so late that it must be lost though others keep the queue busy."""
+        now = sa.func.now()
+        first = outbox.c.sent == 0
+        if not may_repeat:
+            chosen = first
+        elif all_waited:
+            chosen = sa.true()
+        else:
+            chosen = first | (outbox.c.due_at <= now - 2 * self._resend_after)
+        due = (
+            sa.select(outbox.c.id)
+            .where(outbox.c.subscriber == subscriber, outbox.c.due_at <= now, chosen)
+            .order_by(outbox.c.due_at, outbox.c.id)
+            .limit(5 * BATCH)
+            .with_for_update(skip_locked=True)
+        )
+        wait = self._resend_after * sa.func.power(
+            2, sa.func.least(sa.func.greatest(outbox.c.sent - 3, 0), MOST_DOUBLINGS)
+        )
         claim = (
             sa.update(outbox)
             .where(outbox.c.id.in_(due.scalar_subquery()))
-            .values(sent=outbox.c.sent + 1, due_at=sa.func.now() + self._resend_after)
+            .values(sent=outbox.c.sent + 1, due_at=now + wait)
             .returning(outbox.c.id, outbox.c.envelope, outbox.c.sent)
         )
         with self._database.tx() as session:

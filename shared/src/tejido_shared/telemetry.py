@@ -56,5 +56,7 @@ def span(
         yield trace.INVALID_SPAN
         return
     context = propagate.extract({"traceparent": parent}) if parent else None
-    with _tracer.start_as_current_span(name, context=context, kind=kind, attributes=attributes) as started:
+    with _tracer.start_as_current_span(
+        name, context=context, kind=kind, attributes=attributes, record_exception=False
+    ) as started:
         yield started

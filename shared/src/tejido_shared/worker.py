@@ -13,7 +13,7 @@ import structlog
 from celery import Celery, signals
 from kombu.entity import Queue
 from kombu.exceptions import OperationalError
-from redis import Redis
+from redis import Redis, RedisError
 
 from tejido_shared import heartbeat, logs, outbox, seam_upkeep, telemetry
 from tejido_shared.clock import now
@@ -89,7 +89,7 @@ def kick(app: Celery, name: str, service: str) -> None:
     """Asks a worker of `service` to run a task now. Only ever a hint: whoever needs the task also has a timetable for it."""
     try:
         send(app, name, [], f"{service}.work", expires=30)
-    except OperationalError:
+    except (OperationalError, RedisError):
         log.info("kick_lost", task=name)
 
 
@@ -112,7 +112,7 @@ def make_worker(
         if confirmed:
             try:
                 send(app, CONFIRM, [service, [str(id_) for id_ in confirmed]], f"{publisher}.confirms")
-            except OperationalError:
+            except (OperationalError, RedisError):
                 # The publisher sends again, the inbox knows the events, and they are confirmed then.
                 log.info("confirmation_lost", events=len(confirmed))
 
@@ -132,7 +132,7 @@ def make_worker(
             "schedule": timedelta(seconds=period),
             "options": {"expires": period, "queue": f"{service}.work"},
         }
-        for name, period in {UPKEEP: 3600.0, **(timetable or {})}.items()
+        for name, period in {UPKEEP: 600.0, **(timetable or {})}.items()
     }
 
     app.conf.update(

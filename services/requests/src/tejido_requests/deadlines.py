@@ -214,7 +214,12 @@ def deadline(
 
 
 def set_deadline(received_at: datetime, due: date, calendar: Calendar, zone: ZoneInfo, policy: Policy) -> Deadline:
-    """The deadline of a request whose due date the asking authority set, as the Council or a court does: nothing is counted."""
+    """The deadline of a request whose due date the asking authority set, as the Council or a court does: nothing is counted.
+
+    Raises `OutOfCalendar` for dates no calendar reaches.
+    """
+    if not FIRST <= due <= LAST:
+        raise OutOfCalendar(str(due))
     return Deadline(
         term=None,
         calendar=calendar,

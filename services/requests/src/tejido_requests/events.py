@@ -6,6 +6,7 @@ from sqlalchemy.orm import Session
 
 from tejido_requests import service
 from tejido_requests.models import KnownProject, ServiceRequest
+from tejido_shared.clock import now
 from tejido_shared.contracts import (
     Envelope,
     Event,
@@ -32,9 +33,9 @@ def _remember_project(session: Session, event: ProjectPresented | ProjectStageCh
 def _on_delivered(session: Session, event: MessageDelivered, _: Envelope) -> None:
     request = _answered(session, event)
     if request is not None and request.status == "answered":
-        service.record_notification(
-            session, request, max(event.delivered_at, request.answered_at or event.delivered_at), event.evidence, None
-        )
+        # Between the answer and now, whatever the other machine's clock says: a proof must not be lost over seconds.
+        at = min(max(event.delivered_at, request.answered_at or event.delivered_at), now())
+        service.record_notification(session, request, at, event.evidence, None)
 
 
 def _on_failed(session: Session, event: MessageFailed, _: Envelope) -> None:

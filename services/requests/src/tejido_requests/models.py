@@ -32,6 +32,7 @@ class ServiceRequest(Base):
     version: Mapped[int] = mapped_column(default=1)
     number: Mapped[str] = mapped_column(unique=True)
     request_type: Mapped[str]
+    type_name: Mapped[str] = mapped_column(comment="The law's name of the type, as it was when filed")
     office: Mapped[str]
     channel: Mapped[str]
     verbal: Mapped[bool] = mapped_column(default=False)
@@ -73,7 +74,7 @@ class ServiceRequest(Base):
     answered_at: Mapped[datetime | None]
     answered_by: Mapped[str | None]
     notified_at: Mapped[datetime | None] = mapped_column(comment="The clock stops here")
-    notification_evidence: Mapped[str | None]
+    notification_evidence: Mapped[str | None] = mapped_column(Personal)
 
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012
 

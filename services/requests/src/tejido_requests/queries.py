@@ -63,7 +63,7 @@ _TRACKED = sa.select(
     *(
         getattr(ServiceRequest, name)
         for name in (
-            *("id", "number", "request_type", "office", "status", "tracking_code", "received_at"),
+            *("id", "number", "request_type", "type_name", "office", "status", "tracking_code", "received_at"),
             *(
                 "effective_receipt_date",
                 "term_unit",

@@ -5,8 +5,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from fastapi import APIRouter, Depends, Header, Query, Response
-from pydantic import Field
+from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from sqlalchemy.orm import Session
 
 from tejido_requests import queries, schemas, service
@@ -162,7 +161,7 @@ def record_notification(
 
 @router.get("/tracking/{number}", tags=["tracking"], summary="Follow a request with its number and code")
 def track(
-    number: Annotated[str, Field(max_length=60)],
+    number: Annotated[str, Path(max_length=60, pattern=r"^\s*[\w-]+\s*$")],
     _: Anybody,
     code: Annotated[
         str,
@@ -178,11 +177,10 @@ def track(
     # A wrong code and an unknown number look alike, or numbers could be counted out.
     if request is None or not hmac.compare_digest(request.tracking_code.encode(), code.strip().upper().encode()):
         raise NotFound
-    pack = jurisdiction()
     return schemas.TrackingOut(
         number=request.number,
-        type_name=pack.request_type(request.request_type).name,
-        office_name=pack.office(request.office).name,
+        type_name=request.type_name,
+        office_name=_office_name(request.office),
         status=request.status,
         clock=_clock(request),
         project=request.project,
@@ -203,7 +201,7 @@ def _file(once: IdempotencyKey, filing: service.Filing) -> schemas.ReceiptOut:
                 number=request.number,
                 tracking_code=request.tracking_code,
                 request_type=request.request_type,
-                type_name=jurisdiction().request_type(request.request_type).name,
+                type_name=request.type_name,
                 office=request.office,
                 verbal=request.verbal,
                 received_by=request.received_by if request.verbal else None,
@@ -227,14 +225,25 @@ def _found(request: ServiceRequest | None) -> ServiceRequest:
     return request
 
 
+def _office_name(code: str) -> str:
+    """The office's name; its code if the municipality has no such office any more."""
+    try:
+        return jurisdiction().office(code).name
+    except LookupError:
+        return code
+
+
 def _is_overdue(request: ServiceRequest | sa.Row[Any]) -> bool:
     return (request.notified_at or now()) >= request.overdue_at
 
 
 def _clock(request: ServiceRequest | sa.Row[Any]) -> schemas.ClockOut:
-    counted = service.clock_of(request)
-    # A calendar that changed since would explain another date than the one in force.
-    days = service.explained(counted, i18n.language.get()) if counted.due_date == request.due_date else ()
+    try:
+        counted = service.clock_of(request)
+    except LookupError:
+        counted = None
+    # A calendar or a type that changed since would explain another date than the one in force: then none is explained.
+    days = service.explained(counted, i18n.language.get()) if counted and counted.due_date == request.due_date else ()
     return schemas.ClockOut(
         received_at=request.received_at,
         effective_receipt_date=request.effective_receipt_date,
@@ -250,8 +259,8 @@ def _clock(request: ServiceRequest | sa.Row[Any]) -> schemas.ClockOut:
 
 def _history(entries: list[dict[str, Any]]) -> list[schemas.HistoryOut]:
     return [
-        schemas.HistoryOut.model_validate(
-            entry | {"what": i18n.text(PACKAGE, f"history.{entry['kind']}", **entry["details"])}
+        schemas.HistoryOut(
+            at=entry["at"], kind=entry["kind"], what=i18n.text(PACKAGE, f"history.{entry['kind']}", **entry["details"])
         )
         for entry in entries
     ]

@@ -116,7 +116,6 @@ class HistoryOut(BaseModel):
     at: AwareDatetime
     kind: str
     what: str = Field(description="What happened, for a person")
-    details: dict[str, Any]
 
 
 class TrackingOut(BaseModel):

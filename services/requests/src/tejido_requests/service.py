@@ -114,6 +114,8 @@ def file(session: Session, filing: Filing) -> ServiceRequest:
     pack = jurisdiction()
     recorded_at = now()
     received_at = filing.received_at or recorded_at
+    if received_at.year <= deadlines.FIRST.year:
+        raise Refused("received_too_long_ago", "received_at")
     if received_at > recorded_at:
         raise Refused("received_in_future", "received_at")
     try:
@@ -126,8 +128,10 @@ def file(session: Session, filing: Filing) -> ServiceRequest:
         raise Refused("due_date_computed", "due_date")
     try:
         counted, term = deadline_of(kind.code, received_at, filing.due_date)
-    except (LookupError, deadlines.OutOfCalendar):
+    except LookupError:
         raise Refused("no_term", "request_type") from None
+    except deadlines.OutOfCalendar:
+        raise Refused("out_of_calendar", "due_date" if filing.due_date else "received_at") from None
     if counted.due_date < counted.effective_receipt_date:
         raise Refused("due_before_receipt", "due_date")
     person = filing.petitioner
@@ -135,6 +139,7 @@ def file(session: Session, filing: Filing) -> ServiceRequest:
         id=new_id(),
         version=1,
         request_type=kind.code,
+        type_name=kind.name,
         office=pack.office_for(kind.code).code,
         channel=filing.channel,
         verbal=filing.verbal,
@@ -211,7 +216,7 @@ def answer(session: Session, request: ServiceRequest, text: str, author: str) ->
     answered = contracts.RequestAnswered(
         request_id=request.id,
         number=request.number,
-        type_name=jurisdiction().request_type(request.request_type).name,
+        type_name=request.type_name,
         answer_id=request.answer_id,
         answered_at=instant,
         language=request.language,
@@ -235,7 +240,7 @@ def record_notification(
     request.status, request.notified_at, request.notification_evidence = "notified", at, evidence
     if at < request.overdue_at:
         request.alarm_at = None
-    _record(session, request, at, "notified", author, {"evidence": evidence, "on_time": at < request.overdue_at})
+    _record(session, request, at, "notified", author, {"on_time": at < request.overdue_at})
     session.flush()
 
 
@@ -276,7 +281,6 @@ def announce_overdue(session: Session, instant: datetime) -> int:
         request.overdue_announced_at = instant
         _record(session, request, request.overdue_at, "overdue", None, {"due_date": request.due_date.isoformat()})
     session.flush()
-    pack = jurisdiction()
     emit_all(
         session,
         [
@@ -284,7 +288,7 @@ def announce_overdue(session: Session, instant: datetime) -> int:
                 contracts.RequestBecameOverdue(
                     request_id=request.id,
                     number=request.number,
-                    type_name=pack.request_type(request.request_type).name,
+                    type_name=request.type_name,
                     office=request.office,
                     received_at=request.received_at,
                     due_date=request.due_date,

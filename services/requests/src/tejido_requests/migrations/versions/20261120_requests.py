@@ -35,6 +35,7 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("number", sa.Text(), nullable=False),
         sa.Column("request_type", sa.Text(), nullable=False),
+        sa.Column("type_name", sa.Text(), nullable=False, comment="The law's name of the type, as it was when filed"),
         sa.Column("office", sa.Text(), nullable=False),
         sa.Column("channel", sa.Text(), nullable=False),
         sa.Column("verbal", sa.Boolean(), nullable=False),
@@ -89,7 +90,7 @@ def upgrade() -> None:
         sa.Column("answered_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("answered_by", sa.Text(), nullable=True),
         sa.Column("notified_at", sa.DateTime(timezone=True), nullable=True, comment="The clock stops here"),
-        sa.Column("notification_evidence", sa.Text(), nullable=True),
+        sa.Column("notification_evidence", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_service_request")),
         sa.UniqueConstraint("number", name=op.f("uq_service_request_number")),
     )
