@@ -64,8 +64,10 @@ class Line(RunningTown):
         with self.subscriber.tx() as session:
             return list(session.execute(sa.select(seam.dead_letter).where(seam.dead_letter.c.dead_at.is_not(None))))
 
-    def settle(self, accepted: list[UUID], what: str, seconds: float = 15) -> None:
-        """Waits until everything accepted took effect and was confirmed; prints and checks the counts."""
+    def settle(self, accepted: list[UUID], what: str, seconds: float = 40) -> None:
+        """Waits until everything accepted took effect and was confirmed; prints and checks the counts.
+
+        It should take less than 15 s; the bound is wider, for a loaded machine loses nothing either."""
         took = wait_until(lambda: len(self.effects()) >= len(accepted) and not self.pending(), seconds, what)
         effects = self.effects()
         lost = [id_ for id_ in accepted if id_ not in effects]
@@ -121,7 +123,7 @@ def test_workers_and_relays_killed_while_events_flow(line: Line) -> None:
     line.start_relay("requests", "second relay")
     chance = random.Random(7)
     accepted: list[UUID] = []
-    emitting = threading.Thread(target=lambda: accepted.extend(line.emit(4000, each=5)))
+    emitting = threading.Thread(target=lambda: accepted.extend(line.emit(3000, each=5)))
     emitting.start()
     kills = 0
     while emitting.is_alive() or kills < 12:

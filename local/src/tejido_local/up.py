@@ -346,7 +346,7 @@ def _say_running() -> None:
 def _say_ready(house: House, postgres: Postgres, pack: "Jurisdiction", seconds: float) -> None:
     say("up.ready", name=pack.name, seconds=seconds)
     for name, url in house.urls.items():
-        say("up.address", name=name, url=f"{url}/v1/docs" if name in SERVICES else url)
+        say("up.address", name=name, url=f"{url}/v1/openapi.json" if name in SERVICES else url)
     say("up.address", name="PostgreSQL", url=f"127.0.0.1:{postgres.port}")
     say("up.users")
     for user, password, group in house.identity.sample_users():

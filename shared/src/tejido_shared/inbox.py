@@ -20,6 +20,8 @@ from tejido_shared.seam import dead_letter, inbox
 
 Handler = Callable[[Session, Any, Envelope], None]
 Handlers = Mapping[type[Event], Handler]
+TOGETHER = 2
+"""How often an event is sent in company; after that it comes alone."""
 MAX_ATTEMPTS = 8
 """Over about a minute and a half, as the relay sends."""
 
@@ -32,7 +34,7 @@ def receive(database: Database, handlers: Handlers, letters: list[dict[str, Any]
     The whole batch is one transaction when all goes well. When something in it fails, each event is tried by itself, so that one
     bad event holds up none of the others: it is left unconfirmed, comes again, and after `MAX_ATTEMPTS` is a dead letter.
     """
-    if all(letter["sent"] <= 1 for letter in letters):
+    if all(letter["sent"] <= TOGETHER for letter in letters):
         try:
             envelopes = [Envelope.model_validate(letter["envelope"]) for letter in letters]
             with database.tx() as session:
@@ -95,7 +97,7 @@ def _receive_one(database: Database, handlers: Handlers, letter: dict[str, Any])
             return envelope.id
     # It was sent before and nothing was heard: a handler may have taken its worker down with it. The attempt is counted
     # before it begins, so that such an event, too, ends as a dead letter.
-    unheard = letter["sent"] > 2
+    unheard = letter["sent"] > TOGETHER
     if unheard and _begin_attempt(database, raw):
         return envelope.id
     if _attempt(database, handlers, envelope, counted=unheard):

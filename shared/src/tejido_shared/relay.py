@@ -20,6 +20,7 @@ from redis import RedisError
 from tejido_shared import heartbeat, telemetry
 from tejido_shared.contracts import LISTENERS
 from tejido_shared.db import OUTBOX_CHANNEL, PATIENCE, Database
+from tejido_shared.inbox import TOGETHER
 from tejido_shared.seam import outbox
 from tejido_shared.settings import CommonSettings
 from tejido_shared.worker import RECEIVE, QueueDepths, events_queue, make_celery, send
@@ -107,7 +108,7 @@ class Relay:
             sa.select(outbox.c.id)
             .where(outbox.c.subscriber == subscriber, outbox.c.due_at <= now, chosen)
             .order_by(outbox.c.due_at, outbox.c.id)
-            .limit(5 * BATCH)
+            .limit(2 * BATCH)
             .with_for_update(skip_locked=True)
         )
         wait = self._resend_after * sa.func.power(
@@ -132,8 +133,8 @@ class Relay:
 
     @staticmethod
     def _batches(rows: list[sa.Row[Any]]) -> list[list[dict[str, Any]]]:
-        """First sendings together; what was sent before goes alone, so that one bad event cannot hold up its neighbours."""
+        """First and second sendings together; what comes a third time goes alone, lest an event that kills its worker take others along."""
         letters = [{"envelope": row.envelope, "sent": row.sent} for row in rows]
-        first = [letter for letter in letters if letter["sent"] == 1]
-        again = [letter for letter in letters if letter["sent"] > 1]
+        first = [letter for letter in letters if letter["sent"] <= TOGETHER]
+        again = [letter for letter in letters if letter["sent"] > TOGETHER]
         return [first[i : i + BATCH] for i in range(0, len(first), BATCH)] + [[letter] for letter in again]

@@ -111,9 +111,11 @@ class Mailer:
         message["Subject"] = letter.subject
         message["Date"] = now().astimezone(jurisdiction().zone)
         message["Message-ID"] = f"<{message_id}@{self._domain}>"
-        message["Content-Language"] = letter.language
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no absence note answers it
         message.set_content(letter.body, cte="quoted-printable")
+        message["Content-Language"] = (
+            letter.language
+        )  # after the content: setting that takes every Content- header away
         # Headers unfolded: Python's folding puts a second space before an encoded word.
         return message.as_bytes(policy=policy.clone(max_line_length=998)), to.addr_spec
 
