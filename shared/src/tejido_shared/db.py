@@ -28,7 +28,7 @@ NAMING = {
 }
 OUTBOX_CHANNEL = "outbox"
 IDLE_SECONDS = 2.0
-GATHER_SECONDS = 0.003
+GATHER_SECONDS = 0.01
 PATIENCE: dict[str, Any] = {
     "connect_timeout": 5,
     "keepalives_idle": 30,

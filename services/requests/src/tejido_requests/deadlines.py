@@ -135,20 +135,27 @@ class Deadline:
 
     def days(self) -> Iterator[CountedDay]:
         """Every day from the one after receipt to the due date, counted or not. Months and set dates are not counted: then nothing."""
-        if self.term is None or self.term.unit == "months":
-            return
-        ordinal = 0
-        for offset in range(1, (self.due_date - self.effective_receipt_date).days + 1):
-            day = self.effective_receipt_date + timedelta(days=offset)
-            if self.term.unit == "calendar_days" or self.calendar.is_open(day):
-                ordinal += 1
-                yield CountedDay(day, ordinal)
-            else:
-                yield CountedDay(day, None, self.calendar.closures.get(day))
+        if self.term is None:
+            return iter(())
+        return counted_days(self.effective_receipt_date, self.due_date, self.term, self.calendar)
 
     def remaining(self, today: date) -> int:
         """Open days strictly after `today` up to the due date: 0 is today, negative is late."""
         return self.calendar.open_between(today, self.due_date)
+
+
+def counted_days(received: date, due: date, term: Term, calendar: Calendar) -> Iterator[CountedDay]:
+    """Every day from the one after receipt to the due date, counted or not. Months are not counted by days: then nothing."""
+    if term.unit == "months":
+        return
+    ordinal = 0
+    for offset in range(1, (due - received).days + 1):
+        day = received + timedelta(days=offset)
+        if term.unit == "calendar_days" or calendar.is_open(day):
+            ordinal += 1
+            yield CountedDay(day, ordinal)
+        else:
+            yield CountedDay(day, None, calendar.closures.get(day))
 
 
 def effective_receipt_date(received_at: datetime, calendar: Calendar, zone: ZoneInfo, policy: Policy) -> date:

@@ -243,7 +243,8 @@ def _clock(request: ServiceRequest | sa.Row[Any]) -> schemas.ClockOut:
     except LookupError:
         counted = None
     # A calendar or a type that changed since would explain another date than the one in force: then none is explained.
-    days = service.explained(counted, i18n.language.get()) if counted and counted.due_date == request.due_date else ()
+    explains = counted is not None and counted.due_date == request.due_date
+    days = service.explained(request.request_type, counted, i18n.language.get()) if counted and explains else []
     return schemas.ClockOut(
         received_at=request.received_at,
         effective_receipt_date=request.effective_receipt_date,
@@ -253,7 +254,7 @@ def _clock(request: ServiceRequest | sa.Row[Any]) -> schemas.ClockOut:
         overdue_at=request.overdue_at.astimezone(jurisdiction().zone),
         due_soon_from=request.due_soon_from,
         overdue=_is_overdue(request),
-        days=[schemas.DayOut(day=d, ordinal=o, why_not=w) for d, o, w in days],
+        days=days,
     )
 
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, EmailStr, Field
 
+from tejido_shared.contracts import CountedDay
 from tejido_shared.fields import Line, Paragraphs
 from tejido_shared.pages import PageQuery
 
@@ -76,14 +77,6 @@ class VerbalRequestIn(_In):
     received_at: AwareDatetime | None = Field(None, description="Now when left out")
 
 
-class DayOut(BaseModel):
-    """One day between receipt and due date."""
-
-    day: date
-    ordinal: int | None = Field(None, description="Which day of the term; none if it does not count")
-    why_not: str | None = Field(None, description="Why it does not count")
-
-
 class ClockOut(BaseModel):
     """The legal clock of a request."""
 
@@ -95,7 +88,7 @@ class ClockOut(BaseModel):
     overdue_at: AwareDatetime = Field(description="From this instant an answer is late")
     due_soon_from: date | None = None
     overdue: bool
-    days: list[DayOut] = Field(description="The count, day by day; empty for terms of months")
+    days: list[CountedDay] = Field(description="The count, day by day; empty for terms of months")
 
 
 class ReceiptOut(BaseModel):

@@ -1,10 +1,9 @@
 """The use cases. Each takes a session and never commits; none knows of HTTP or Celery."""
 
 import secrets
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -83,13 +82,25 @@ def clock_of(request: ServiceRequest | sa.Row[Any]) -> Deadline:
     return deadline_of(request.request_type, request.received_at, typed)[0]
 
 
-def explained(counted: Deadline, language: str) -> Iterator[tuple[date, int | None, str | None]]:
+def explained(type_code: str, counted: Deadline, language: str) -> list[contracts.CountedDay]:
     """Each day of the count with its ordinal, or the reason why it does not count in words."""
-    for day in counted.days():
+    if counted.term is None:
+        return []
+    return _explained(type_code, counted.effective_receipt_date, counted.term, counted.due_date, language)
+
+
+@lru_cache(maxsize=2000)
+def _explained(
+    type_code: str, received: date, term: deadlines.Term, due: date, language: str
+) -> list[contracts.CountedDay]:
+    """The petitions of one day share their count, and most of those asked for are of one of the last days."""
+    days = []
+    for day in deadlines.counted_days(received, due, term, calendar_for(type_code)):
         why = None
         if day.ordinal is None:
             why = f"{day.closed.name} ({day.closed.act})" if day.closed else i18n.text(PACKAGE, "day.weekend", language)
-        yield day.day, day.ordinal, why
+        days.append(contracts.CountedDay(day=day.day, ordinal=day.ordinal, why_not=why))
+    return days
 
 
 def term_in_words(unit: str | None, n: int | None, language: str | None = None) -> str:
@@ -98,12 +109,18 @@ def term_in_words(unit: str | None, n: int | None, language: str | None = None) 
     return i18n.text(PACKAGE, f"term.{unit}.{'one' if n == 1 else 'many'}", language, n=n)
 
 
-# Plain INSERTs, built once: taking a petition in is what must stay quick on a modest server, and the unit of work would cost
-# as much again as everything else in it.
-_REQUEST_TABLE = sa.inspect(ServiceRequest).local_table
+# Plain INSERTs, built once, and the request with its first entry in one statement: taking a petition in is what must stay quick on a
+# modest server.
+_REQUEST_TABLE: Any = sa.inspect(ServiceRequest).local_table
+_HISTORY_TABLE: Any = sa.inspect(HistoryEntry).local_table
 _REQUEST_COLUMNS = [column.key for column in _REQUEST_TABLE.columns]
-_WRITE_REQUEST = sa.insert(_REQUEST_TABLE)  # type: ignore[arg-type]
-_WRITE_HISTORY = sa.insert(sa.inspect(HistoryEntry).local_table)  # type: ignore[arg-type]
+_WRITE_HISTORY = sa.insert(_HISTORY_TABLE)
+_FILE = _WRITE_HISTORY.values(
+    {"request_id": sa.bindparam("request_id")}
+    | {name: sa.bindparam(f"history_{name}") for name in ("id", "at", "kind", "author", "details")}
+).add_cte(
+    sa.insert(_REQUEST_TABLE).values({name: sa.bindparam(f"request_{name}") for name in _REQUEST_COLUMNS}).cte("filed")
+)
 
 
 def file(session: Session, filing: Filing) -> ServiceRequest:
@@ -182,7 +199,7 @@ def file(session: Session, filing: Filing) -> ServiceRequest:
         due_date=counted.due_date,
         term=term_in_words(request.term_unit, request.term_n, filing.language),
         article=request.term_article or "",
-        days=[contracts.CountedDay(day=d, ordinal=o, why_not=w) for d, o, w in explained(counted, filing.language)],
+        days=explained(kind.code, counted, filing.language),
         verbal=filing.verbal,
         language=filing.language,
         recipient_name=_sealed(request.petitioner_name),
@@ -191,15 +208,14 @@ def file(session: Session, filing: Filing) -> ServiceRequest:
     )
     # The number comes last: whoever holds the counter makes every other filing wait until the commit.
     request.number = _next_number(session, recorded_at)
-    session.execute(_WRITE_REQUEST, {name: getattr(request, name) for name in _REQUEST_COLUMNS})
-    _record(
-        session,
-        request,
-        received_at,
-        "received",
-        filing.received_by or filing.filed_by,
-        {"channel": filing.channel, "verbal": filing.verbal},
-    )
+    told: dict[str, Any] = {
+        "at": received_at,
+        "author": filing.received_by or filing.filed_by,
+        "kind": "received",
+        "details": {"channel": filing.channel, "verbal": filing.verbal},
+    }
+    row = {f"request_{name}": getattr(request, name) for name in _REQUEST_COLUMNS}
+    session.execute(_FILE, row | {f"history_{name}": value for name, value in told.items()} | {"history_id": new_id()})
     emit(session, submitted.model_copy(update={"number": request.number}), version=1)
     return request
 
@@ -302,9 +318,9 @@ def announce_overdue(session: Session, instant: datetime) -> int:
     return len(requests)
 
 
-_COUNTER = sa.inspect(ReceiptCounter).local_table
+_COUNTER: Any = sa.inspect(ReceiptCounter).local_table
 _COUNT_ON = (
-    insert(_COUNTER)  # type: ignore[arg-type]
+    insert(_COUNTER)
     .values(year=sa.bindparam("of"), last=1)
     .on_conflict_do_update(index_elements=["year"], set_={"last": _COUNTER.c.last + 1})
     .returning(_COUNTER.c.last)
