@@ -24,7 +24,7 @@ def tejido(state: Path, *arguments: str) -> subprocess.Popen[str]:
         cwd="/",
         start_new_session=True,
         # As from a terminal: a run started in the background has Ctrl-C ignored, and its children inherit that.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
