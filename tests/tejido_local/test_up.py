@@ -106,7 +106,7 @@ def test_the_tests_get_servers_that_end_with_them(open_dir: Path) -> None:
     read_until(running, "servers postgresql://")
     [directory] = open_dir.glob("test-*")
     servers = leftovers(directory / "postgres") + leftovers(directory / "redis")
-    assert len(servers) > 2
+    assert len(servers) >= 2  # at least their parents: in a container not every process shows where it is at home
     os.killpg(running.pid, signal.SIGINT)  # as a terminal's Ctrl-C, to all of them
     running.communicate(timeout=30)
     assert running.returncode == 2  # pytest: interrupted
