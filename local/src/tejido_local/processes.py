@@ -196,7 +196,7 @@ def _become(program: Program, directory: Path, log: Path, follow: Callable[[], N
     with log.open("ab") as output:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
-    os.closerange(3, 1024)  # locks and connections are the parent's
+    _let_go_of_descriptors()
     sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
     if _libc is not None:
@@ -207,6 +207,17 @@ def _become(program: Program, directory: Path, log: Path, follow: Callable[[], N
     if not hasattr(sys.modules.get(module), "__path__"):  # of a package, `__main__` is run, and the package stays
         sys.modules.pop(module, None)
     runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def _let_go_of_descriptors() -> None:
+    """The parent's locks and connections are the parent's. Their numbers stay taken: objects that were forked along close them when they
+    are collected, at any later moment, and would close something of the program's own that had got the number."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for number in range(3, 1024):
+        with contextlib.suppress(OSError):
+            os.fstat(number)
+            if number != nothing:
+                os.dup2(nothing, number, inheritable=False)
 
 
 class Supervisor:

@@ -51,6 +51,7 @@ _POSTGRES = STATE / "postgres"
 _REDIS = STATE / "redis"
 _IDENTITY = STATE / "identity"
 _MAILBOX = STATE / "mailbox"
+_SAMPLE = STATE / "sample-loaded"
 
 # What all our programs import. Nothing here starts a thread or reads the environment.
 _PRELOAD = (
@@ -206,9 +207,10 @@ def _run(jurisdiction: str | None, *, sample: bool, fresh: bool, port_base: int,
         if late:
             raise _did_not_start(supervisor, late)
         _write_running(urls)
-        if sample:
+        if sample and not _SAMPLE.exists():
             say("up.sample")
             _load_sample(house)
+            _SAMPLE.touch()
         _say_ready(house, postgres, pack, time.monotonic() - started)
         try:
             supervisor.run()
@@ -220,6 +222,7 @@ def _run(jurisdiction: str | None, *, sample: bool, fresh: bool, port_base: int,
 def _forget() -> None:
     """Delete the data, and the choice of jurisdiction with them."""
     say("up.fresh")
+    _SAMPLE.unlink(missing_ok=True)
     stop_leftovers(_PROGRAMS, patience=3)
     Postgres(_POSTGRES, 0, "").remove()
     Redis(_REDIS, 0, "").remove()
