@@ -1,6 +1,7 @@
 """A town of real processes, for tests that kill them one by one and for measuring."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 import httpx2
 
 from tejido_local.paths import ROOT
-from tejido_local.processes import free_port
+from tejido_local.processes import free_port, port_is_free
 from tejido_local.redis import Redis
 from tejido_shared.db import Database
 from tejido_shared.settings import ServiceSettings
@@ -21,7 +22,7 @@ class RunningTown:
 
     def __init__(self, name: str, directory: Path, issuer: Issuer, **environment: str) -> None:
         self.directory = directory
-        self.redis = Redis(directory / "redis", free_port(), "secret")
+        self.redis = Redis(directory / "redis", _port_to_come_back_to(), "secret")
         self.redis.start()
         self.environment = {
             **os.environ,
@@ -120,6 +121,13 @@ class RunningTown:
 
 
 _CELERY = ("-m", "celery", "-A")
+
+
+def _port_to_come_back_to() -> int:
+    """Below those the system lends to outgoing connections, one of which could sit on it while the server is away."""
+    while True:
+        if port_is_free(port := random.randrange(20_000, 30_000)):
+            return port
 
 
 def answers(url: str) -> bool:
