@@ -34,6 +34,7 @@ PATIENCE: dict[str, Any] = {
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
 }
 """How long a connection waits for a server that is gone without a word; libpq's parameters, in seconds and, the last, milliseconds."""
 
@@ -63,6 +64,11 @@ class Database:
     @property
     def url(self) -> str:
         return self._settings().database_url.get_secret_value()
+
+    @property
+    def libpq_url(self) -> str:
+        """The same address as libpq writes it, for connections that are not the pool's."""
+        return self.url.replace("postgresql+psycopg:", "postgresql:")
 
     @cached_property
     def engine(self) -> Engine:
@@ -115,7 +121,7 @@ class Database:
 
     def wake_relay(self) -> None:
         if self._waker is None:
-            self._waker = _Waker(self.url)
+            self._waker = _Waker(self.libpq_url)
         self._waker.wake()
 
     def forget(self) -> None:
@@ -166,7 +172,7 @@ class _Waker:
     """
 
     def __init__(self, url: str) -> None:
-        self._url = url.replace("postgresql+psycopg:", "postgresql:")
+        self._url = url
         self._wanted = threading.Event()
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="relay-waker", daemon=True)

@@ -88,13 +88,8 @@ def _receive_one(database: Database, handlers: Handlers, letter: dict[str, Any])
         _record_failure(database, raw, logs.described(error), final=True)
         log.exception("event_unreadable", event_id=str(raw.get("id")))
         return UUID(str(raw["id"]))
-    if letter["sent"] > 1:
-        with database.tx() as session:
-            known = session.execute(
-                sa.select(dead_letter.c.dead_at, dead_letter.c.attempts).where(dead_letter.c.event_id == envelope.id)
-            ).one_or_none()
-        if known is not None and known.dead_at is not None:
-            return envelope.id
+    if letter["sent"] > 1 and _confirm_if_dead(database, envelope.id) is not None:
+        return envelope.id
     # It was sent before and nothing was heard: a handler may have taken its worker down with it. The attempt is counted
     # before it begins, so that such an event, too, ends as a dead letter.
     unheard = letter["sent"] > TOGETHER

@@ -51,9 +51,7 @@ class Relay:
         """Sends until `stop` is set. Redis or PostgreSQL going away is waited out."""
         while not stop.is_set():
             try:
-                with psycopg.connect(
-                    self._database.url.replace("postgresql+psycopg:", "postgresql:"), autocommit=True, **PATIENCE
-                ) as listener:
+                with psycopg.connect(self._database.libpq_url, autocommit=True, **PATIENCE) as listener:
                     listener.execute(f"LISTEN {OUTBOX_CHANNEL}")
                     log.info("relay_ready", subscribers=self._subscribers)
                     while not stop.is_set():
