@@ -49,8 +49,7 @@ def test_groups_become_roles_with_their_scope(verifier: Verifier, issuer: Issuer
     groups = ["funcionario:atencion", f"representante:{ORGANIZATION}", "unknown", "xregistrox"]
     principal = verifier.verify(issuer.token(groups, sub="p-1"))
     assert principal.roles == {Role.OFFICER, Role.ORGANIZATION_REPRESENTATIVE}
-    assert principal.of_office("atencion")
-    assert not principal.of_office("gobierno")
+    assert principal.offices == {"atencion"}
     assert principal.represents(ORGANIZATION)
     assert verifier.verify(issuer.token([])).roles == frozenset()
 

@@ -52,10 +52,6 @@ class Principal:
         """Whether the caller has one of these roles; an administrator has them all."""
         return bool(self.roles & {*roles, Role.ADMINISTRATOR})
 
-    def of_office(self, office: str) -> bool:
-        """Whether the caller works for this office, or sees every office (auditor, administrator)."""
-        return office in self.offices or bool(self.roles & {Role.AUDITOR, Role.ADMINISTRATOR})
-
     def represents(self, organization: UUID) -> bool:
         return organization in self.organizations
 
