@@ -391,6 +391,273 @@ HEADER = "from,to,name,act,scope,suspends_terms,open_for_filing,except_types,dec
             "closures.csv línea 1: falta la columna suspends_terms",
             id="column",
         ),
+        pytest.param(
+            "jurisdiction.toml",
+            '"BOG-S-{year}-{sequence:06d}-{check}"',
+            '"BOG-{year}-{sequence:04d}-{check}"',
+            "jurisdiction.toml: receipt_pattern y answer_pattern podrían dar el mismo número",
+            id="same series",
+        ),
+        pytest.param(
+            "jurisdiction.toml",
+            "BOG-S-{year}-",
+            "BOG-S-",
+            "jurisdiction.toml: answer_pattern: debe tener {year}",
+            id="answer pattern",
+        ),
+        pytest.param(
+            "channels.toml",
+            'code = "phone"',
+            'code = "counter"',
+            'channels.toml: channel[2] "counter".code: código repetido',
+            id="repeated channel",
+        ),
+        pytest.param(
+            "channels.toml",
+            "verbal = true\n",
+            "",
+            'channels.toml: channel[1] "counter".verbal: falta este valor',
+            id="verbal not said",
+        ),
+        pytest.param(
+            "areas.toml",
+            'code = "chapinero"',
+            'code = "usaquen"',
+            'areas.toml: area[1] "usaquen".code: código repetido',
+            id="repeated area",
+        ),
+        pytest.param(
+            "areas.toml",
+            'code = "usaquen"',
+            'code = "Usaquén"',
+            'areas.toml: area[0] "Usaquén".code: use solo minúsculas sin acento',
+            id="area code",
+        ),
+        pytest.param(
+            "procedure.toml",
+            'unit = "months"',
+            'unit = "meses"',
+            "procedure.toml: complete.unit: debe ser uno de 'business_days', 'calendar_days', 'months'",
+            id="procedure unit",
+        ),
+        pytest.param(
+            "procedure.toml",
+            "[transfer]",
+            "[traslado]",
+            "procedure.toml: traslado: clave desconocida",
+            id="procedure clock",
+        ),
+        pytest.param(
+            "procedure.toml",
+            "draft_before_due = 3",
+            "draft_before_due = 0",
+            "procedure.toml: targets: el borrador no puede ser para después de la aprobación",
+            id="draft after approval",
+        ),
+        pytest.param(
+            "procedure.toml",
+            "approve_before_due = 1",
+            "approve_before_due = -1",
+            "procedure.toml: targets.approve_before_due: debe ser al menos 0",
+            id="target below zero",
+        ),
+        pytest.param(
+            "procedure.toml",
+            "closes = 16:30:00",
+            "closes = 06:30:00",
+            "procedure.toml: office_hours: el comienzo (07:00:00) debe ser anterior al fin (06:30:00)",
+            id="office hours",
+        ),
+        pytest.param(
+            "procedure.toml",
+            "closes = 16:30:00",
+            'closes = "tarde"',
+            'procedure.toml: office_hours.closes: escriba la hora así: "17:00"',
+            id="office hour",
+        ),
+        pytest.param(
+            "procedure.toml",
+            "direccion-general@idpac.example.org",
+            "direccion-general",
+            "procedure.toml: authority_email: no es una dirección de correo",
+            id="authority",
+        ),
+        pytest.param(
+            "procedure.toml",
+            '[ask_for_completion]\nunit = "business_days"\nn = 10\narticle = "Ley 1755 de 2015, art. 17"\nkind = "legal"\n',
+            "",
+            "reminders.toml: reminder[6].clock: este reloj no corre aquí: procedure.toml no tiene ask_for_completion",
+            id="clock without term",
+        ),
+        pytest.param(
+            "reminders.toml",
+            "days = 5",
+            "days = 3",
+            "reminders.toml: reminder[4]: mismo clock y mismos days que reminder[3]",
+            id="repeated reminder",
+        ),
+        pytest.param(
+            "reminders.toml",
+            "days = 5",
+            'days = "5"',
+            'reminders.toml: reminder[4].days: diga un número entero de días o "due_soon"',
+            id="reminder days",
+        ),
+        pytest.param(
+            "reminders.toml",
+            'clock = "draft"\ndays = 0',
+            'clock = "draft"\ndays = "due_soon"',
+            'reminders.toml: reminder[8]: "due_soon" es solo para el reloj answer',
+            id="due soon",
+        ),
+        pytest.param(
+            "reminders.toml",
+            '["assignee", "head"]',
+            '["head", "head"]',
+            "reminders.toml: reminder[1]: destinatario repetido en to",
+            id="repeated addressee",
+        ),
+        pytest.param(
+            "reminders.toml",
+            '["assignee", "head"]',
+            "[]",
+            "reminders.toml: reminder[1].to: debe tener al menos 1",
+            id="nobody told",
+        ),
+        pytest.param(
+            "reminders.toml",
+            '["assignee", "head"]',
+            '["jefe"]',
+            "reminders.toml: reminder[1].to[0]: debe ser uno de 'assignee'",
+            id="addressee",
+        ),
+        pytest.param(
+            "routing.toml",
+            'office = "control-disciplinario"',
+            'office = "control"',
+            "routing.toml: rule[0].office: dependencia desconocida: control",
+            id="routing office",
+        ),
+        pytest.param(
+            "routing.toml",
+            '["complaint", "claim"]',
+            '["queja"]',
+            "routing.toml: rule[0].types: tipo de petición desconocido: queja",
+            id="routing type",
+        ),
+        pytest.param(
+            "routing.toml",
+            '["complaint", "claim"]',
+            '["complaint"]\nareas = ["macondo"]',
+            "routing.toml: rule[0].areas: zona desconocida: macondo",
+            id="routing area",
+        ),
+        pytest.param(
+            "routing.toml",
+            '"soborno",',
+            '"¡!",',
+            "routing.toml: rule[0].words[0]: no es una palabra",
+            id="routing word",
+        ),
+        pytest.param(
+            "routing.toml",
+            '"soborno",',
+            '"Łódź",',
+            "routing.toml: rule[0].words[0]: no es una palabra, o tiene letras fuera del alfabeto latino",
+            id="routing letters",
+        ),
+        pytest.param(
+            "routing.toml",
+            "[[rule]]\ntypes",
+            '[[rule]]\noffice = "asuntos-comunales"\n\n[[rule]]\ntypes',
+            "routing.toml: rule[0]: no tiene condición; diga types, words o areas",
+            id="routing condition",
+        ),
+        pytest.param(
+            "retention.toml",
+            '"commendation", "suggestion"',
+            '"commendation", "copias"',
+            "retention.toml: rule[1].types: tipo de petición desconocido: copias",
+            id="retention type",
+        ),
+        pytest.param(
+            "retention.toml",
+            '"commendation", "suggestion"',
+            '"corruption_report"',
+            "retention.toml: rule[1].types: otra regla ya dice el tipo corruption_report",
+            id="retention twice",
+        ),
+        pytest.param(
+            "retention.toml",
+            'types = ["commendation", "suggestion"]\n',
+            "",
+            "retention.toml: rule[2].types: solo una regla puede ir sin types",
+            id="two general rules",
+        ),
+        pytest.param(
+            "retention.toml",
+            "after_months = 60",
+            "after_months = 0",
+            "retention.toml: rule[2].after_months: debe ser al menos 1",
+            id="retention months",
+        ),
+        pytest.param(
+            "request_types.toml",
+            "sobre «{subject}»",
+            "sobre «{asunto}»",
+            'request_types.toml: request_type[0] "general_interest_petition".response_template: '
+            "entre llaves solo puede decir {number}, {subject}",
+            id="placeholder",
+        ),
+        pytest.param(
+            "request_types.toml",
+            "sobre «{subject}»",
+            "sobre «{subject»",
+            'request_types.toml: request_type[0] "general_interest_petition".response_template: entre llaves',
+            id="open brace",
+        ),
+        pytest.param(
+            "request_types.toml",
+            "sobre «{subject}»",
+            "sobre «{subject!r}»",
+            'request_types.toml: request_type[0] "general_interest_petition".response_template: entre llaves',
+            id="conversion",
+        ),
+        pytest.param(
+            "request_types.toml",
+            'code = "happened_on"',
+            'code = "against"',
+            'request_types.toml: request_type[2] "complaint".fields[1] "against".code: código repetido',
+            id="repeated field",
+        ),
+        pytest.param(
+            "request_types.toml",
+            'kind = "date"',
+            'kind = "fecha"',
+            'request_types.toml: request_type[2] "complaint".fields[1] "happened_on".kind: debe ser uno de \'text\'',
+            id="field kind",
+        ),
+        pytest.param(
+            "request_types.toml",
+            'kind = "date"',
+            'kind = "choice"',
+            'request_types.toml: request_type[2] "complaint".fields[1] "happened_on": un campo choice lleva choices',
+            id="choices missing",
+        ),
+        pytest.param(
+            "request_types.toml",
+            'kind = "choice"',
+            'kind = "text"',
+            'request_types.toml: request_type[7] "information".fields[1] "format": solo un campo choice lleva choices',
+            id="choices unasked",
+        ),
+        pytest.param(
+            "request_types.toml",
+            '"Correo electrónico", "Copia en papel"',
+            '"Copia en papel", "Copia en papel"',
+            'request_types.toml: request_type[7] "information".fields[1] "format": respuesta repetida en choices',
+            id="repeated choice",
+        ),
         pytest.param("texts.toml", "greeting", "saludo", "texts.toml: greeting: falta este valor", id="text"),
     ],
 )
@@ -398,6 +665,14 @@ def test_a_broken_pack_says_where_and_why(tmp_path: Path, file: str, old: str, n
     with pytest.raises(JurisdictionError) as caught:
         load(_broken(tmp_path, file, old, new))
     assert any(line.startswith(problem) for line in str(caught.value).splitlines()), caught.value
+
+
+def test_some_channel_is_open_to_all(tmp_path: Path) -> None:
+    pack = _broken(tmp_path, "channels.toml", "public = true", "public = false")
+    channels = pack / "channels.toml"
+    channels.write_text(channels.read_text("utf-8").replace("public = true", "public = false"), "utf-8")
+    with pytest.raises(JurisdictionError, match="debe haber al menos un canal activo con public = true"):
+        load(pack)
 
 
 def test_all_problems_are_told_at_once_in_the_language_asked_for(tmp_path: Path) -> None:
@@ -450,7 +725,7 @@ def test_a_municipality_replaces_a_mail_text(tmp_path: Path) -> None:
 
 
 def test_every_problem_has_its_text_in_both_languages() -> None:
-    from tejido_shared.jurisdiction import _catalogue
+    from tejido_shared.jurisdiction.loading import _catalogue
 
     assert _catalogue("es").keys() == _catalogue("en").keys()
     assert all([*_catalogue("es").values(), *_catalogue("en").values()])

@@ -1,7 +1,7 @@
 """The HTTP side that is the same in every service: one function makes the application, with its conventions in it."""
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, Protocol
 from uuid import UUID
@@ -45,8 +45,12 @@ def create_api(
     database: Database,
     jurisdiction: Jurisdiction,
     largest_body: int = 1_000_000,
+    larger: Mapping[str, int] | None = None,
 ) -> FastAPI:
-    """The FastAPI application of a service. A body of more than `largest_body` bytes is refused before it is read."""
+    """The FastAPI application of a service. A body of more than `largest_body` bytes is refused before it is read.
+
+    `larger`: what paths that end in a key take instead.
+    """
     logs.configure(service, "api", settings.common.log_level)
 
     @asynccontextmanager
@@ -74,7 +78,7 @@ def create_api(
     metrics = _Metrics(database)
     _add_health(app, database, metrics)
     _add_dead_letters(app, database)
-    app.add_middleware(_Edge, metrics=metrics, largest_body=largest_body)
+    app.add_middleware(_Edge, metrics=metrics, largest_body=largest_body, larger=larger or {})
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 
@@ -148,10 +152,11 @@ def _add_dead_letters(app: FastAPI, database: Database) -> None:
 class _Edge:
     """Around every request: correlation id, language, measured time, one log line, and a span when traces are on."""
 
-    def __init__(self, app: ASGIApp, metrics: _Metrics, largest_body: int) -> None:
+    def __init__(self, app: ASGIApp, metrics: _Metrics, largest_body: int, larger: Mapping[str, int]) -> None:
         self._app = app
         self._metrics = metrics
         self._largest_body = largest_body
+        self._larger = larger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -161,6 +166,8 @@ class _Edge:
         correlation = logs.accepted_correlation_id(headers.get("x-correlation-id", ""), str(new_id()))
         logs.correlation_id.set(correlation)
         i18n.language.set(i18n.negotiate(headers.get("accept-language", "")))
+        announced = headers.get("content-length", "0")
+        coming = announced != "0" or "transfer-encoding" in headers
         started = time.perf_counter()
         status: int | None = None
 
@@ -169,27 +176,31 @@ class _Edge:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 out = MutableHeaders(scope=message)
+                if coming:  # whoever was refused before the end of a body need not send the rest of it
+                    out["Connection"] = "close"
                 out["X-Correlation-Id"] = correlation
                 out.setdefault("Cache-Control", "no-store")
                 out["X-Content-Type-Options"] = "nosniff"
             await send(message)
 
         came = 0
+        sizes = (size for end, size in self._larger.items() if scope["path"].endswith(end))
+        largest = next(sizes, self._largest_body)
 
         async def receive_on() -> Message:
             # A body may come without its length, so it is counted as it comes. FastAPI lets an HTTPException through.
-            nonlocal came
+            nonlocal came, coming
             message = await receive()
+            coming = message.get("more_body", False)
             came += len(message.get("body", b""))
-            if came > self._largest_body:
+            if came > largest:
                 raise HTTPException(413)
             return message
 
         method = scope["method"]
         with telemetry.span(method, SpanKind.SERVER, headers.get("traceparent")) as span:
             try:
-                announced = headers.get("content-length", "0")
-                if announced.isdecimal() and int(announced) > self._largest_body:
+                if announced.isdecimal() and int(announced) > largest:
                     await problems.respond(Request(scope), 413, "too_large")(scope, receive, send_on)
                 else:
                     await self._app(scope, receive_on, send_on)
@@ -243,7 +254,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
                 expected["404"] = "There is no such thing, or not for this caller"
             if method != "get":
                 expected |= {"409": "Not possible in the present state", "413": "Too large"}
-            if method in ("put", "patch"):
+            if any(given["name"] == "If-Match" for given in operation.get("parameters", ())):
                 expected |= {"412": "Changed meanwhile", "428": "If-Match is missing"}
             for status, meaning in expected.items():
                 answers.setdefault(status, {"description": meaning, "content": content})

@@ -45,12 +45,20 @@ class Principal:
     roles: frozenset[Role] = frozenset()
     offices: frozenset[str] = frozenset()
     organizations: frozenset[UUID] = frozenset()
+    headed: frozenset[str] = frozenset()
+    """The offices whose head the caller is, among `offices`."""
     machine: bool = False
+    name: str = field(default="", compare=False)
+    """As the identity provider writes it, or else the e-mail address; empty if the token has neither."""
     expires_at: float = field(default=0.0, compare=False)
 
     def has(self, *roles: Role) -> bool:
         """Whether the caller has one of these roles; an administrator has them all."""
         return bool(self.roles & {*roles, Role.ADMINISTRATOR})
+
+    def heads(self, office: str) -> bool:
+        """Whether the caller is the head of this office, and not merely of another one; an administrator is of all."""
+        return office in self.headed or Role.ADMINISTRATOR in self.roles
 
     def represents(self, organization: UUID) -> bool:
         return organization in self.organizations
@@ -67,7 +75,7 @@ def principal_from(claims: dict[str, Any], groups_claim: str, rules: Iterable[Ro
     machine = bool(client) and (
         claims.get("sub") == client or claims.get("preferred_username") == f"service-account-{client}"
     )
-    roles, offices, organizations = set(), set(), set()
+    roles, offices, headed, organizations = set(), set(), set(), set()
     for rule in rules:
         if rule.client is not None:
             if machine and client == rule.client:
@@ -85,6 +93,8 @@ def principal_from(claims: dict[str, Any], groups_claim: str, rules: Iterable[Ro
             roles.add(rule.role)
             if office := scope.get("office"):
                 offices.add(office)
+                if rule.role is Role.HEAD:
+                    headed.add(office)
             if organization:
                 organizations.add(organization)
     return Principal(
@@ -92,7 +102,9 @@ def principal_from(claims: dict[str, Any], groups_claim: str, rules: Iterable[Ro
         roles=frozenset(roles),
         offices=frozenset(offices),
         organizations=frozenset(organizations),
+        headed=frozenset(headed),
         machine=machine,
+        name=str(claims.get("name") or claims.get("preferred_username") or claims.get("email") or ""),
         expires_at=float(claims["exp"]),
     )
 

@@ -132,6 +132,103 @@ class RequestBecameOverdue(Event):
     received_at: AwareDatetime
     due_date: date
     overdue_at: AwareDatetime
+    send_from: AwareDatetime | None = Field(
+        None, description="When the offices are open: people are told then, not at midnight"
+    )
+
+
+class RequestReminder(Event):
+    """A clock of a request reaches a threshold of which somebody in the house is told. Once per clock, threshold and due date."""
+
+    type = "requests.reminder"
+    subject = "request_id"
+
+    request_id: UUID
+    number: str
+    type_name: str
+    office: str
+    clock: str = Field(
+        description="answer, acknowledgement, completion_window, citizen_completion, draft, approval, copies, appeal"
+    )
+    threshold: str = Field(description="due_soon, or open days from the due date: -1, +0, +3")
+    due_date: date
+    to: list[str] = Field(description="assignee, office, head, authority")
+    send_from: AwareDatetime = Field(description="When the offices are open")
+    assignee: str | None = Field(None, description="Subject of the officer's account")
+    assignee_email: Sealed | None = None
+
+
+class _ToldToCitizen(Event):
+    """What an event that the citizen is told of carries of the request and its petitioner."""
+
+    request_id: UUID
+    number: str
+    type_name: str
+    office: str
+    language: str = "es"
+    recipient_name: Sealed | None = None
+    recipient_email: Sealed | None = Field(None, description="None when the petitioner left no e-mail address")
+
+
+class RequestCompletionAsked(_ToldToCitizen):
+    """The office asked the petitioner to complete the request; its clock rests until then (Ley 1755/2015 art. 17)."""
+
+    type = "requests.completion_asked"
+    subject = "request_id"
+
+    asked_at: AwareDatetime
+    what: Sealed = Field(description="What is missing")
+    complete_until: date | None = Field(None, description="Then withdrawal may be decided")
+    days_left: int | None = Field(None, description="Of the term, once completed")
+
+
+class RequestExtensionAnnounced(_ToldToCitizen):
+    """The office needs longer and says why, before the term ends (art. 14 par.). It holds once the petitioner was told, with proof."""
+
+    type = "requests.extension_announced"
+    subject = "request_id"
+
+    notice_id: UUID
+    announced_at: AwareDatetime
+    reasons: Sealed
+    due_date: date
+    new_due_date: date
+
+
+class RequestDueDateMoved(_ToldToCitizen):
+    """The due date moved later for a reason the petitioner must know: a closure was declared, or the type was corrected."""
+
+    type = "requests.due_date_moved"
+    subject = "request_id"
+
+    moved_at: AwareDatetime
+    cause: str = Field(description="closure, retype")
+    old_due_date: date | None
+    new_due_date: date | None
+    act: str = Field("", description="The closure's name and legal act, or the article of the type")
+
+
+class RequestTransferred(_ToldToCitizen):
+    """Another authority must answer; the request was sent there (art. 21)."""
+
+    type = "requests.transferred"
+    subject = "request_id"
+
+    transferred_at: AwareDatetime
+    authority: str
+    reasons: Sealed
+    evidence: Sealed
+
+
+class RequestWithdrawn(_ToldToCitizen):
+    """The request was withdrawn: by the petitioner, or tacitly, by a reasoned act that is notified (art. 17)."""
+
+    type = "requests.withdrawn"
+    subject = "request_id"
+
+    withdrawn_at: AwareDatetime
+    tacit: bool
+    reasons: Sealed | None = None
 
 
 class RequestAnswered(Event):
@@ -149,6 +246,10 @@ class RequestAnswered(Event):
     recipient_name: Sealed | None = None
     recipient_email: Sealed | None = None
     answer: Sealed
+    answer_number: str = Field("", description="Outgoing number")
+    office: str = ""
+    kind: str = Field("answer", description="answer, partial, refusal")
+    appeal_until: str = Field("", description="In words, how long and to whom it may be appealed")
 
 
 class MessageDelivered(Event):
@@ -181,7 +282,11 @@ class MessageFailed(Event):
     reason: str
 
 
-EVENTS: dict[str, type[Event]] = {event.type: event for event in Event.__subclasses__()}
+def _kinds(of: type[Event]) -> list[type[Event]]:
+    return [kind for event in of.__subclasses__() for kind in ([event] if "type" in vars(event) else _kinds(event))]
+
+
+EVENTS: dict[str, type[Event]] = {event.type: event for event in _kinds(Event)}
 
 LISTENERS: dict[type[Event], Annotated[tuple[str, ...], "names of services"]] = {
     OrganizationChanged: ("projects",),
@@ -189,6 +294,12 @@ LISTENERS: dict[type[Event], Annotated[tuple[str, ...], "names of services"]] = 
     ProjectStageChanged: ("requests",),
     RequestSubmitted: ("notifications",),
     RequestBecameOverdue: ("notifications",),
+    RequestReminder: ("notifications",),
+    RequestCompletionAsked: ("notifications",),
+    RequestExtensionAnnounced: ("notifications",),
+    RequestDueDateMoved: ("notifications",),
+    RequestTransferred: ("notifications",),
+    RequestWithdrawn: ("notifications",),
     RequestAnswered: ("notifications",),
     MessageDelivered: ("requests",),
     MessageFailed: ("requests",),

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import StringConstraints
+from pydantic import BaseModel, ConfigDict, StringConstraints
 
 PLAIN = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f]*$"
 Line = Annotated[
@@ -11,3 +11,9 @@ Line = Annotated[
 """One line."""
 Paragraphs = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000, pattern=PLAIN)]
 """A text of several lines."""
+
+
+class Strict(BaseModel):
+    """What comes in is what is known, or refused."""
+
+    model_config = ConfigDict(extra="forbid")

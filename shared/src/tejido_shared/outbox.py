@@ -13,7 +13,11 @@ from tejido_shared.ids import new_id
 from tejido_shared.logs import correlation_id
 from tejido_shared.seam import outbox
 
-_WRITE = sa.insert(outbox)
+# One statement however many rows, for events come by the thousand when alarms or a calendar move.
+_WRITE = sa.text(
+    "insert into outbox (event_id, subscriber, envelope) select new.event_id, new.subscriber, new.envelope"
+    " from jsonb_to_recordset(cast(:rows as jsonb)) as new(event_id uuid, subscriber text, envelope jsonb)"
+)
 
 
 def emit(session: Session, event: Event, *, version: int) -> UUID:
@@ -26,7 +30,8 @@ def emit(session: Session, event: Event, *, version: int) -> UUID:
 
 def emit_all(session: Session, events: Iterable[tuple[Event, int]]) -> list[UUID]:
     """`emit` for many events with one statement."""
-    rows, ids = [], []
+    ids: list[UUID] = []
+    rows: list[str] = []
     for event, version in events:
         envelope = envelope_of(
             event,
@@ -37,10 +42,13 @@ def emit_all(session: Session, events: Iterable[tuple[Event, int]]) -> list[UUID
             traceparent=telemetry.traceparent(),
         )
         ids.append(envelope.id)
-        body = envelope.model_dump(mode="json")
-        rows += [{"event_id": envelope.id, "subscriber": name, "envelope": body} for name in LISTENERS[type(event)]]
+        body = envelope.model_dump_json()
+        rows += [
+            f'{{"event_id": "{envelope.id}", "subscriber": "{name}", "envelope": {body}}}'
+            for name in LISTENERS[type(event)]
+        ]
     if rows:
-        session.execute(_WRITE, rows[0] if len(rows) == 1 else rows)
+        session.execute(_WRITE, {"rows": f"[{','.join(rows)}]"})
         session.info["emitted"] = True
     return ids
 

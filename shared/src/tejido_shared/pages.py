@@ -60,6 +60,8 @@ def page_of(
         sa.exc.DataError,
         sa.exc.ProgrammingError,
     ):
+        if not asked.cursor:
+            raise  # it was not the caller's doing
         raise Refused("cursor", "query.cursor") from None
     return Page(
         items=[to_item(row[0]) for row in rows],

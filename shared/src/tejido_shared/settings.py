@@ -30,6 +30,18 @@ class CommonSettings(BaseSettings):
         "60/minute", description="Public routes, per client address and process, as `limits` writes it"
     )
     otlp_endpoint: str = Field("", description="OpenTelemetry collector (OTLP over HTTP); no traces when empty")
+    files: str = Field(
+        "/var/lib/tejido/files",
+        pattern=r"^(s3://.+|[^:]+)$",
+        description="Where documents are kept: a directory, or s3://bucket/prefix",
+    )
+    files_endpoint: str = Field("", description="Of an S3 that is not Amazon's, e.g. https://minio.example:9000")
+    files_region: str = Field("", description="Region of the bucket")
+    files_key: str = Field("", description="Access key of the bucket")
+    files_secret: SecretStr = Field(SecretStr(""), description="Its secret")
+    clamav: str = Field(
+        "", pattern=r"^(.+:\d+)?$", description="clamd that scans documents, host:port; none are scanned when empty"
+    )
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
     resend_after: float = Field(5.0, gt=0, description="Seconds an unconfirmed event waits before it is sent again")
     heartbeat_file: Path | None = Field(

@@ -1,7 +1,10 @@
 """What tests of every service stand on: databases of their own, an issuer of tokens, and the town in one process."""
 
+import atexit
 import json
 import os
+import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -89,6 +92,13 @@ class Issuer:
         self._server.shutdown()
 
 
+def _folder() -> str:
+    """A folder that goes with the process."""
+    folder = tempfile.mkdtemp(prefix="tejido-files-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
 def town_environment(name: str, issuer: Issuer, jurisdiction: str) -> dict[str, str]:
     """Fresh, empty databases called `name_<service>` on the test server, and the environment for services that use them.
 
@@ -113,6 +123,7 @@ def town_environment(name: str, issuer: Issuer, jurisdiction: str) -> dict[str, 
         "TEJIDO_BROKER_URL": os.environ["TEJIDO_TEST_REDIS_URL"],
         "TEJIDO_JURISDICTION": jurisdiction,
         "TEJIDO_DATA_KEY": Fernet.generate_key().decode(),
+        "TEJIDO_FILES": _folder(),
         "TEJIDO_RATE_LIMIT": "100000/minute",
         **issuer.environment(),
     }
