@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psutil
 
@@ -48,6 +49,11 @@ def _run(arguments: list[str]) -> int:
 
         with test_servers():
             return check(fix=chosen.fix)
+    if chosen.command == "deadlines":
+        from tejido_local.deadlines import main as compare
+
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends it quietly
+        return compare(chosen.file, explain=chosen.explain)
     if chosen.command == "lock":
         return lock(upgrade=chosen.upgrade)
     from tejido_local.secrets import main as write_secrets
@@ -70,6 +76,9 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("check", help=text("cli.check")).add_argument(
         "--fix", action="store_true", help=text("cli.fix")
     )
+    deadlines = commands.add_parser("deadlines", help=text("cli.deadlines"))
+    deadlines.add_argument("file", type=Path, metavar="FILE", help=text("cli.deadlines_file"))
+    deadlines.add_argument("--explain", action="store_true", help=text("cli.explain"))
     commands.add_parser("secrets", help=text("cli.secrets"))
     commands.add_parser("lock", help=text("cli.lock")).add_argument(
         "--upgrade", action="store_true", help=text("cli.upgrade")
