@@ -1,6 +1,5 @@
 """The petition desk over HTTP."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,31 +9,19 @@ import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
-from tejido_requests import service, tasks
-from tejido_requests.app import create_app
+from tejido_requests import settings as service
+from tejido_requests.clocks import tasks
 from tejido_requests.db import tx
 from tejido_requests.events import HANDLERS
 from tejido_requests.models import ServiceRequest
 from tejido_shared import clock, contracts, seam
 from tejido_shared.contracts import envelope_of
-from tejido_shared.db import Database
 from tejido_shared.inbox import receive
 from tejido_shared.jurisdiction import parse_receipt_number
 from tejido_shared.testing import Issuer
 
 OFFICE = "atencion-ciudadania"
 KEY, OTHER_KEY = str(uuid4()), str(uuid4())
-
-
-@pytest.fixture
-def api(databases: dict[str, Database]) -> Iterator[TestClient]:
-    with TestClient(create_app(), raise_server_exceptions=False) as client:
-        yield client
-
-
-@pytest.fixture
-def officer(issuer: Issuer) -> dict[str, str]:
-    return issuer.headers(f"funcionario:{OFFICE}", sub="funcionaria-1")
 
 
 def _file(api: TestClient, **changes: Any) -> dict[str, Any]:
@@ -161,7 +148,9 @@ def test_numbers_are_consecutive_under_concurrency_with_refusals_in_between(api:
     assert sorted(parse_receipt_number(pattern, number).sequence for number in numbers) == list(range(1, 61))
 
 
-def test_a_verbal_request_records_what_the_decree_asks(api: TestClient, officer: dict[str, str]) -> None:
+def test_a_verbal_request_records_what_the_decree_asks(
+    api: TestClient, officer: dict[str, str], issuer: Issuer
+) -> None:
     person = {"name": "Rosa", "identification": "CC 52", "address": "Calle 1 # 2-3", "representative_name": "Luis"}
     body = {"subject": "Poda", "reasons": "Peligro", "petitioner": person, "attachments": ["Foto"]}
     assert api.post("/v1/service-requests/verbal", json=body).status_code == 401
@@ -174,6 +163,9 @@ def test_a_verbal_request_records_what_the_decree_asks(api: TestClient, officer:
     receipt = api.post("/v1/service-requests/verbal", json=body, headers=officer).json()
     assert receipt["verbal"] is True
     assert receipt["received_by"] == "funcionaria-1"
+    token = issuer.token([f"funcionario:{OFFICE}"], "funcionaria-2", name="Ana Lucía Rincón")
+    named = api.post("/v1/service-requests/verbal", json=body, headers={"Authorization": f"Bearer {token}"}).json()
+    assert named["received_by"] == "Ana Lucía Rincón"  # the record names who received it
     seen = api.get(f"/v1/service-requests/{receipt['id']}", headers=officer).json()
     assert seen["petitioner"] | person == seen["petitioner"]
     assert (seen["subject"], seen["reasons"], seen["attachments"]) == ("Poda", "Peligro", ["Foto"])
@@ -192,13 +184,22 @@ def test_overdue_is_announced_once_and_by_what_is_due(api: TestClient, officer: 
         == "only_officers"
     )
     with ThreadPoolExecutor(4) as pool:
-        assert sum(pool.map(lambda _: tasks.announce_overdue(), range(4))) == 1
-    overdue = [event for event in _events() if event["type"] == "requests.became_overdue"]
-    assert [event["data"]["request_id"] for event in overdue] == [late["id"]]
+        assert sum(pool.map(lambda _: tasks.announce(), range(4))) == 1
+
+    def overdue() -> list[str]:
+        return [e["data"]["request_id"] for e in _events() if e["type"] == "requests.became_overdue"]
+
+    assert overdue() == [late["id"]]
+    # Of all that had passed before the letter was entered, its office is told the alarm and the last reminder, not each.
+    (reminder,) = [event["data"] for event in _events() if event["type"] == "requests.reminder"]
+    assert (reminder["clock"], reminder["to"]) == ("answer", ["authority"])
     with clock.moved_to(datetime.fromisoformat(on_time["clock"]["overdue_at"]) - timedelta(seconds=2)):
-        assert tasks.announce_overdue() == 0
+        tasks.announce()
+        assert overdue() == [late["id"]]
+        assert tasks.announce() == 0
     with clock.moved_to(datetime.fromisoformat(on_time["clock"]["overdue_at"])):
-        assert tasks.announce_overdue() == 1
+        assert tasks.announce() == 1
+        assert overdue() == [late["id"], on_time["id"]]
     listed = api.get("/v1/service-requests", params={"overdue": True}, headers=officer).json()["items"]
     assert [item["id"] for item in listed] == [late["id"]]
 
@@ -279,12 +280,12 @@ def test_a_type_the_pack_no_longer_has_silences_no_alarm(api: TestClient, office
         session.execute(
             sa.update(ServiceRequest).where(ServiceRequest.id == receipts[0]["id"]).values(request_type="retired")
         )
-    assert tasks.announce_overdue() == 2
+    assert tasks.announce() == 2
     seen = api.get(
         f"/v1/tracking/{receipts[0]['number']}", headers={"Tracking-Code": receipts[0]["tracking_code"]}
     ).json()
     assert seen["type_name"] == receipts[0]["type_name"]
-    assert seen["clock"]["days"] == []
+    assert seen["clock"]["due_date"] == receipts[0]["clock"]["due_date"]
 
 
 def test_a_proof_from_a_clock_that_runs_ahead_counts_as_now(api: TestClient, officer: dict[str, str]) -> None:

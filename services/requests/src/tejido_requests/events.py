@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from tejido_requests import service
+from tejido_requests.desk import extensions, service
 from tejido_requests.models import KnownProject, ServiceRequest
 from tejido_shared.clock import now
 from tejido_shared.contracts import (
@@ -15,6 +15,12 @@ from tejido_shared.contracts import (
     ProjectPresented,
     ProjectStageChanged,
     RequestAnswered,
+    RequestCompletionAsked,
+    RequestDueDateMoved,
+    RequestExtensionAnnounced,
+    RequestSubmitted,
+    RequestTransferred,
+    RequestWithdrawn,
 )
 from tejido_shared.inbox import Handler
 
@@ -31,24 +37,44 @@ def _remember_project(session: Session, event: ProjectPresented | ProjectStageCh
 
 
 def _on_delivered(session: Session, event: MessageDelivered, _: Envelope) -> None:
-    request = _answered(session, event)
-    if request is not None and request.status == "answered":
-        # Between the answer and now, whatever the other machine's clock says: a proof must not be lost over seconds.
-        at = min(max(event.delivered_at, request.answered_at or event.delivered_at), now())
-        service.record_notification(session, request, at, event.evidence, None)
+    request = _about(session, event)
+    if request is None:
+        return
+    if event.cause_type == RequestSubmitted.type:
+        service.acknowledge(session, request, min(event.delivered_at, now()))
+    elif event.cause_type == RequestAnswered.type:
+        service.answer_delivered(session, request, event.cause_id, event.delivered_at, event.evidence)
+    elif event.cause_type == RequestExtensionAnnounced.type:
+        extensions.extension_told(session, request, event.cause_id, event.delivered_at, event.evidence)
 
 
 def _on_failed(session: Session, event: MessageFailed, _: Envelope) -> None:
-    request = _answered(session, event)
-    if request is not None:
+    request = _about(session, event)
+    if request is None:
+        return
+    if event.cause_type == RequestAnswered.type:
         service.record_failed_notification(session, request, event.failed_at, event.reason)
+    elif event.cause_type == RequestExtensionAnnounced.type:
+        extensions.extension_not_told(session, request, event.cause_id, event.failed_at)
+    elif event.cause_type != RequestSubmitted.type:
+        service.record_failed_message(session, request, event.failed_at, event.reason)
 
 
-def _answered(session: Session, event: MessageDelivered | MessageFailed) -> ServiceRequest | None:
-    """The request whose answer the message carried; none if it told of something else."""
-    if event.cause_type != RequestAnswered.type:
+_TOLD = {
+    *(RequestSubmitted.type, RequestAnswered.type, RequestExtensionAnnounced.type, RequestCompletionAsked.type),
+    *(RequestDueDateMoved.type, RequestTransferred.type, RequestWithdrawn.type),
+}
+"""What citizens are told of by mail. Reminders to the house are not waited for."""
+
+
+def _about(session: Session, event: MessageDelivered | MessageFailed) -> ServiceRequest | None:
+    """The request the message told of; none if it told of something that is not ours to wait for, or the request's data was erased:
+    a mail server's reply names people.
+    """
+    if event.cause_type not in _TOLD:
         return None
-    return session.scalar(sa.select(ServiceRequest).where(ServiceRequest.id == event.about).with_for_update())
+    kept = (ServiceRequest.id == event.about) & ServiceRequest.tombstoned_at.is_(None)
+    return session.scalar(sa.select(ServiceRequest).where(kept).with_for_update())
 
 
 HANDLERS: dict[type[Event], Handler] = {

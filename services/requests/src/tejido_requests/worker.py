@@ -1,14 +1,41 @@
 """What `celery -A tejido_requests.worker` runs."""
 
-from tejido_requests import tasks
+from tejido_requests.attachments import tasks as attachments
+from tejido_requests.audit import tasks as audit
+from tejido_requests.calendars import tasks as calendars
+from tejido_requests.clocks import tasks as clocks
 from tejido_requests.db import database
 from tejido_requests.events import HANDLERS
 from tejido_requests.settings import settings
 from tejido_shared.worker import make_worker
 
-app = make_worker("requests", database, settings(), HANDLERS, tasks.TIMETABLE)
+ANNOUNCE = "requests.announce"
+SEAL = "requests.seal"
+TEND_FILES = "requests.tend_files"
+REDATE = "requests.redate"
+TIMETABLE = {REDATE: 3.0, ANNOUNCE: 5.0, SEAL: 5.0, TEND_FILES: 3600.0}
+"""Seconds between two runs of a task."""
+
+app = make_worker("requests", database, settings(), HANDLERS, TIMETABLE)
 
 
-@app.task(name=tasks.SWEEP, shared=False)
-def announce_overdue() -> None:
-    tasks.announce_overdue()
+@app.task(name=ANNOUNCE, shared=False)
+def announce() -> None:
+    clocks.announce()
+
+
+@app.task(name=TEND_FILES, shared=False)
+def tend_files() -> None:
+    attachments.scan()
+    attachments.sweep()
+
+
+@app.task(name=SEAL, shared=False)
+def seal() -> None:
+    audit.seal()
+
+
+@app.task(name=REDATE, shared=False)
+def redate() -> None:
+    calendars.look_at_pack()
+    calendars.redate()

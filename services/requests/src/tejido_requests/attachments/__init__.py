@@ -1,0 +1,1 @@
+"""Documents that citizens and officers add to a request."""

@@ -1,0 +1,1 @@
+"""Closures as records, versioned; and the calendars that follow from them."""

@@ -1,0 +1,23 @@
+"""Announcing what clocks have come to: opens a transaction, calls a use case."""
+
+import structlog
+
+from tejido_requests.clocks import service
+from tejido_requests.db import tx
+from tejido_shared.clock import now
+
+log = structlog.get_logger()
+
+
+def announce() -> int:
+    """Announces every threshold that has passed. Returns of how many requests."""
+    announced = 0
+    while True:
+        with tx() as session:
+            found = service.announce(session, now())
+        announced += found
+        if found < service.SWEEP_BATCH:
+            break
+    if announced:
+        log.info("thresholds_announced", requests=announced)
+    return announced

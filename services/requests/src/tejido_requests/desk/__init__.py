@@ -1,0 +1,1 @@
+"""What officers do: routing, work and the legal acts in the life of a request."""

@@ -1,0 +1,1 @@
+"""Finding requests: lists, full text, saved views, exports."""
