@@ -1,28 +1,28 @@
-"""A mail server on loopback that misbehaves on demand, and real events of the requests service."""
+"""A mail server on loopback that misbehaves on demand, and events as the requests service publishes them."""
 
 import asyncio
 import logging
 from collections import deque
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from tejido_notifications.events import HANDLERS
 from tejido_notifications.settings import settings
 from tejido_shared import contracts
-from tejido_shared.clock import moved_to
 from tejido_shared.db import Database
+from tejido_shared.ids import new_id
 from tejido_shared.inbox import receive
-from tejido_shared.seam import outbox
+from tejido_shared.personal import seal
 
 FRIDAY_EVENING = datetime(2026, 12, 4, 23, 40, tzinfo=UTC)  # 18:40 in Bogotá; Tuesday the 8th is a holiday
+NUMBER, CODE = "BOG-2026-000001-37", "K7QM2XRD"
 
 
 logging.getLogger("mail.log").setLevel(logging.WARNING)  # it writes every address
@@ -98,37 +98,94 @@ def mail_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[MailServer]:
     server.stop()
 
 
-def file_request(databases: dict[str, Database], **petitioner: Any) -> tuple[Any, contracts.Envelope]:
-    """Files a request as a citizen would, on a Friday evening. Returns it and the event that tells of it."""
-    from tejido_requests import schemas, service
-
-    person = {"name": "Ana María Muñoz", "email": "ana.munoz@correo.example", **petitioner}
-    filing = service.Filing(
-        subject="Arreglo del salón comunal",
-        reasons="Se llueve",
-        petitioner=schemas.Petitioner(**person),
-        attachments=[],
-        request_type=None,
-        organization_id=None,
-        project_id=None,
-        language="es",
-        channel="web",
-        verbal=False,
-        received_at=None,
-        due_date=None,
-        filed_by=None,
-        received_by=None,
+def told(kind: type[contracts.Event], /, *, subject_version: int = 1, **fields: Any) -> contracts.Envelope:
+    """An event of one request of Ana's. Every other field of it has to be given, plain; what travels sealed is sealed here."""
+    request = {
+        "request_id": new_id(),
+        "number": NUMBER,
+        "type_name": "Petición de interés general",
+        "office": "asuntos-comunales",
+        "received_at": FRIDAY_EVENING,
+        "recipient_name": "Ana María Muñoz",
+        "recipient_email": "ana.munoz@correo.example",
+    }
+    given = {name: value for name, value in request.items() if name in kind.model_fields} | fields
+    for name, field in kind.model_fields.items():
+        if "Sealed" in str(field.annotation) and given.get(name) is not None:
+            given[name] = seal(given[name])
+    return contracts.envelope_of(
+        kind(**given),
+        event_id=new_id(),
+        subject_version=subject_version,
+        occurred_at=FRIDAY_EVENING,
+        correlation_id="c-1",
+        traceparent=None,
     )
-    with moved_to(FRIDAY_EVENING), databases["requests"].tx() as session:
-        request = service.file(session, filing)
-    return request, last_event(databases, "requests.submitted")
 
 
-def last_event(databases: dict[str, Database], type_: str, publisher: str = "requests") -> contracts.Envelope:
-    """The youngest event of this type that waits in the publisher's outbox."""
-    query = sa.select(outbox.c.envelope).where(outbox.c.envelope["type"].astext == type_).order_by(outbox.c.id.desc())
-    with databases[publisher].tx() as session:
-        return contracts.Envelope.model_validate(session.scalars(query.limit(1)).one())
+def filed(**fields: Any) -> contracts.Envelope:
+    """What tells of a request filed on a Friday evening before a holiday."""
+    given = {
+        "request_type": "peticion-interes-general",
+        "due_date": date(2026, 12, 29),
+        "term": "15 días hábiles",
+        "article": "Ley 1755 de 2015, art. 14 inc. 1",
+        "days": list(_days()),
+        "tracking_code": CODE,
+    }
+    return told(contracts.RequestSubmitted, **{**given, **fields})
+
+
+def _days() -> Iterator[contracts.CountedDay]:
+    closed = {8: "Inmaculada Concepción (Ley 51 de 1983)", 25: "Navidad (Ley 51 de 1983)"}
+    ordinal = 0
+    for day in (date(2026, 12, 4) + timedelta(days=n) for n in range(1, 26)):
+        why_not = "fin de semana" if day.weekday() > 4 else closed.get(day.day)
+        ordinal += why_not is None
+        yield contracts.CountedDay(day=day, ordinal=None if why_not else ordinal, why_not=why_not)
+
+
+CITIZEN_EVENTS: dict[type[contracts.Event], dict[str, Any]] = {
+    contracts.RequestCompletionAsked: {
+        "asked_at": FRIDAY_EVENING,
+        "what": "El plano del salón.\nLa firma.",
+        "complete_until": date(2027, 1, 4),
+        "days_left": 9,
+    },
+    contracts.RequestExtensionAnnounced: {
+        "notice_id": new_id(),
+        "announced_at": FRIDAY_EVENING,
+        "reasons": "Hay que visitar el salón.",
+        "due_date": date(2026, 12, 29),
+        "new_due_date": date(2027, 1, 20),
+    },
+    contracts.RequestDueDateMoved: {
+        "moved_at": FRIDAY_EVENING,
+        "cause": "closure",
+        "old_due_date": date(2026, 12, 29),
+        "new_due_date": date(2026, 12, 30),
+        "act": "Día cívico (Decreto 999 de 2026)",
+    },
+    contracts.RequestTransferred: {
+        "transferred_at": FRIDAY_EVENING,
+        "authority": "Acueducto de Bogotá",
+        "reasons": "El acueducto repara las redes.",
+        "evidence": "Oficio S-2026-000009-11",
+    },
+    contracts.RequestWithdrawn: {
+        "withdrawn_at": FRIDAY_EVENING,
+        "tacit": True,
+        "reasons": "No llegó el plano.",
+    },
+    contracts.RequestAnswered: {
+        "answer_id": new_id(),
+        "answered_at": FRIDAY_EVENING,
+        "answer": "Sí: la obra empieza en enero.\n\nCordialmente",
+        "answer_number": "BOG-S-2026-000007-11",
+        "appeal_until": "dentro de los 10 días siguientes, ante esta oficina.",
+    },
+}
+"""What a citizen is told after the acknowledgement, with every field that may be given."""
 
 
 def deliver_event(databases: dict[str, Database], envelope: contracts.Envelope, sent: int = 1) -> bool:

@@ -10,7 +10,7 @@ from tejido_notifications.app import create_app
 from tejido_shared.db import Database
 from tejido_shared.testing import Issuer
 
-from .conftest import MailServer, deliver_event, file_request
+from .conftest import CODE, MailServer, deliver_event, filed
 
 
 @pytest.fixture
@@ -26,13 +26,13 @@ OTHERS = ["ciudadania", "funcionario:oficina-juridica", "registro", "supervision
 def test_readers_see_messages_and_no_persons(
     client: TestClient, databases: dict[str, Database], issuer: Issuer, mail_server: MailServer
 ) -> None:
-    request, envelope = file_request(databases)
+    envelope = filed()
     deliver_event(databases, envelope)
     tasks.send_due()
     for group in READERS:
         answer = client.get(
             "/v1/deliveries",
-            params={"status": "delivered", "cause_type": "requests.submitted", "about": str(request.id)},
+            params={"status": "delivered", "cause_type": "requests.submitted", "about": str(envelope.subject)},
             headers=issuer.headers(group),
         )
         [item] = answer.json()["items"]
@@ -43,7 +43,7 @@ def test_readers_see_messages_and_no_persons(
         )
         one = client.get(f"/v1/deliveries/{item['id']}", headers=issuer.headers(group))
         assert [attempt["outcome"] for attempt in one.json()["history"]] == ["accepted"]
-        for private in ("ana", "muñoz", request.tracking_code.lower()):
+        for private in ("ana", "muñoz", CODE.lower()):
             assert private not in (answer.text + one.text).lower()
     for filters in ({"status": "failed"}, {"template": "requests_answered"}):
         assert client.get("/v1/deliveries", params=filters, headers=issuer.headers("auditoria")).json()["items"] == []
@@ -57,7 +57,7 @@ def test_an_administrator_sends_a_failed_message_again_once(
     client: TestClient, databases: dict[str, Database], issuer: Issuer, mail_server: MailServer
 ) -> None:
     mail_server.script.append("rcpt 550 5.2.2 Mailbox full")
-    deliver_event(databases, file_request(databases)[1])
+    deliver_event(databases, filed())
     tasks.send_due()
     administrator = issuer.headers("administracion")
     [item] = client.get("/v1/deliveries", params={"status": "failed"}, headers=administrator).json()["items"]

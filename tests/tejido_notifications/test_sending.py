@@ -23,28 +23,22 @@ from tejido_shared import contracts
 from tejido_shared.clock import moved_to, now
 from tejido_shared.db import Database
 from tejido_shared.ids import new_id
-from tejido_shared.personal import seal
 from tejido_shared.seam import outbox
 from tejido_shared.testing import wait_until
 
-from .conftest import FRIDAY_EVENING, MailServer, deliver_event, file_request, last_event
+from .conftest import CITIZEN_EVENTS, CODE, FRIDAY_EVENING, NUMBER, MailServer, deliver_event, filed, told
 
 
 def _answered(
     recipient: str = "ana.munoz@correo.example", name: str = "Ana", answer: str = "Sí."
 ) -> contracts.Envelope:
-    event = contracts.RequestAnswered(
-        request_id=new_id(),
-        number="BOG-2026-000001-00",
-        type_name="Petición",
+    return told(
+        contracts.RequestAnswered,
         answer_id=new_id(),
         answered_at=FRIDAY_EVENING,
-        recipient_name=contracts.Sealed(seal(name)),
-        recipient_email=contracts.Sealed(seal(recipient)),
-        answer=contracts.Sealed(seal(answer)),
-    )
-    return contracts.envelope_of(
-        event, event_id=new_id(), subject_version=2, occurred_at=FRIDAY_EVENING, correlation_id="c-1", traceparent=None
+        recipient_name=name,
+        recipient_email=recipient,
+        answer=answer,
     )
 
 
@@ -71,7 +65,7 @@ def _published(databases: dict[str, Database]) -> list[dict[str, Any]]:
 
 
 def test_a_delivered_message_leaves_proof(databases: dict[str, Database], mail_server: MailServer) -> None:
-    request, envelope = file_request(databases)
+    envelope = filed()
     deliver_event(databases, envelope)
     tasks.send_due()
     tasks.send_due()
@@ -81,10 +75,10 @@ def test_a_delivered_message_leaves_proof(databases: dict[str, Database], mail_s
     assert mail_server.recipients == ["ana.munoz@correo.example"]
     assert message["Message-ID"] == f"<{delivery.id}@idpac.example.org>"
     assert message["From"] == "Instituto Distrital de la Participación y Acción Comunal <atencion@idpac.example.org>"
-    assert message["Subject"].startswith(f"Recibimos su solicitud {request.number}")
+    assert message["Subject"].startswith(f"Recibimos su solicitud {NUMBER}")
     assert message["Auto-Submitted"] == "auto-generated"
     assert message.get_content_type() == "text/plain"
-    assert request.tracking_code in message.get_content()
+    assert CODE in message.get_content()
     assert (delivery.status, delivery.attempts, delivery.next_attempt_at) == ("delivered", 1, None)
     assert delivery.evidence == "250 2.0.0 … queued as 1"
     assert _outcomes(databases, delivery) == [("accepted", "250 2.0.0 … queued as 1")]
@@ -92,28 +86,81 @@ def test_a_delivered_message_leaves_proof(databases: dict[str, Database], mail_s
     [published] = _published(databases)
     event = contracts.event_in(contracts.Envelope.model_validate(published))
     assert isinstance(event, contracts.MessageDelivered)
-    assert (event.message_id, event.cause_id, event.about) == (delivery.id, envelope.id, request.id)
+    assert (event.message_id, event.cause_id, event.about) == (delivery.id, envelope.id, envelope.subject)
     assert (event.cause_type, event.evidence) == ("requests.submitted", delivery.evidence)
     assert published["correlation_id"] == envelope.correlation_id
 
 
-def test_the_clock_of_the_request_stops_with_the_proof(databases: dict[str, Database], mail_server: MailServer) -> None:
-    from tejido_requests import service as requests
-    from tejido_requests.events import HANDLERS as OF_REQUESTS
-    from tejido_requests.models import ServiceRequest
-    from tejido_shared.inbox import receive
+def _alerts() -> list[contracts.Envelope]:
+    """Of one midnight, to be sent when the offices open."""
+    due = {"due_date": FRIDAY_EVENING.date(), "send_from": OFFICES_OPEN}
+    overdue = told(contracts.RequestBecameOverdue, overdue_at=MIDNIGHT, **due)
+    return [
+        overdue,
+        told(contracts.RequestReminder, clock="answer", threshold="+1", to=["assignee", "head"], **due),
+    ]
 
-    request, _ = file_request(databases)
-    with databases["requests"].tx() as session:
-        requests.answer(session, session.get_one(ServiceRequest, request.id), "Sí.", "funcionaria-1")
-    with moved_to(FRIDAY_EVENING + timedelta(days=30)):
-        deliver_event(databases, last_event(databases, "requests.answered"))
+
+MIDNIGHT = FRIDAY_EVENING + timedelta(hours=5, minutes=20)
+OFFICES_OPEN = FRIDAY_EVENING + timedelta(days=2, hours=12, minutes=20)  # Monday, 7:00 in Bogotá
+
+
+def test_nobody_is_alerted_before_the_offices_open(databases: dict[str, Database], mail_server: MailServer) -> None:
+    with moved_to(MIDNIGHT):
+        for envelope in _alerts():
+            deliver_event(databases, envelope)
+        deliver_event(databases, told(contracts.RequestBecameOverdue, overdue_at=MIDNIGHT, due_date=MIDNIGHT.date()))
+        assert tasks.send_due() is False
+        assert len(mail_server.received) == 1  # the one of an older publisher, which names no instant
+    with moved_to(OFFICES_OPEN - timedelta(seconds=5)):
         tasks.send_due()
-        proof = last_event(databases, "notifications.delivered", publisher="notifications")
-        receive(databases["requests"], OF_REQUESTS, [{"envelope": proof.model_dump(mode="json"), "sent": 1}])
-    with databases["requests"].tx() as session:
-        stored = session.get_one(ServiceRequest, request.id)
-        assert (stored.status, stored.notification_evidence) == ("notified", "250 2.0.0 … queued as 1")
+        assert len(mail_server.received) == 1
+    with moved_to(OFFICES_OPEN):
+        tasks.send_due()
+    head, office = "jefatura.asuntos-comunales@idpac.example.org", "asuntos-comunales@idpac.example.org"
+    assert sorted(mail_server.recipients[1:]) == sorted([head, office, head])
+    with moved_to(OFFICES_OPEN + timedelta(hours=1)):
+        tasks.send_due()
+    assert len(mail_server.received) == 4
+
+
+@pytest.mark.parametrize("answer", [None, "rcpt 550 5.1.1 No such user"])
+def test_the_proof_names_the_act_it_is_of(
+    databases: dict[str, Database], mail_server: MailServer, answer: str | None
+) -> None:
+    envelopes = [filed(), *(told(kind, **fields) for kind, fields in CITIZEN_EVENTS.items())]
+    if answer is not None:
+        mail_server.script.extend([answer] * len(envelopes))
+    for envelope in envelopes:
+        deliver_event(databases, envelope)
+    tasks.send_due()
+    proofs = [contracts.event_in(contracts.Envelope.model_validate(published)) for published in _published(databases)]
+    kind = contracts.MessageDelivered if answer is None else contracts.MessageFailed
+    assert all(isinstance(proof, kind) for proof in proofs)
+    assert {(proof.cause_type, proof.cause_id, proof.about) for proof in proofs} == {  # type: ignore[attr-defined]
+        (envelope.type, envelope.id, envelope.subject) for envelope in envelopes
+    }
+
+
+def test_logs_hold_no_code_and_nobody_s_words(
+    databases: dict[str, Database],
+    mail_server: MailServer,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    officer = {"assignee": "funcionaria-1", "assignee_email": "luis@idpac.example.org", "to": ["assignee"]}
+    reminder = {"clock": "answer", "threshold": "+1", "due_date": FRIDAY_EVENING.date(), "send_from": FRIDAY_EVENING}
+    envelopes = [filed(), *(told(kind, **fields) for kind, fields in CITIZEN_EVENTS.items())]
+    with moved_to(FRIDAY_EVENING):
+        for envelope in [*envelopes, told(contracts.RequestReminder, **reminder, **officer)]:
+            deliver_event(databases, envelope)
+        tasks.send_due()
+    assert len(mail_server.received) == len(envelopes) + 1
+    out, err = capfd.readouterr()
+    written = (out + err + caplog.text).lower()  # where logs go depends on which program was set up last
+    assert "message_attempted" in written
+    for private in (CODE, "Ana", "Muñoz", "correo.example", "luis", "plano", "acueducto", "visitar", "enero"):
+        assert private.lower() not in written, private
 
 
 def test_a_temporary_refusal_is_tried_again_later(databases: dict[str, Database], mail_server: MailServer) -> None:

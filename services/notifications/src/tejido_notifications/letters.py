@@ -2,7 +2,8 @@
 
 A template is a text file `<event>.<language>.txt`, the event's type with `_` for `.`; its first line is the subject. It sees the
 fields of the event (docs/events.md), `office` (of the request; none if the event names none), `entity` and `texts` of the
-jurisdiction pack, and the filters `day` and `instant`. A file of that name in the pack's `messages/` takes its place.
+jurisdiction pack, and the filters `day`, `instant`, `local_date` (of an instant) and `say` (a key of the catalogue in the letter's
+language). A file of that name in the pack's `messages/` takes its place.
 """
 
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from jinja2 import FunctionLoader, StrictUndefined, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from tejido_notifications.settings import jurisdiction
+from tejido_shared import i18n
 from tejido_shared.contracts import EVENTS
 from tejido_shared.jurisdiction import Office
 
@@ -95,10 +97,16 @@ def _environment(language: str) -> ImmutableSandboxedEnvironment:
         time = format_time(local, "short", locale=locale).replace("\N{NARROW NO-BREAK SPACE}", "\N{NO-BREAK SPACE}")
         return f"{day(local.date())}, {time}"
 
+    def local_date(value: datetime) -> date:
+        return value.astimezone(pack.zone).date()
+
+    def say(code: str) -> str:
+        return i18n.text("tejido_notifications", code, language)
+
     environment = ImmutableSandboxedEnvironment(  # plain text: there is nothing to escape for
         loader=FunctionLoader(_source), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"day": day, "instant": instant}
+    environment.filters |= {"day": day, "instant": instant, "local_date": local_date, "say": say}
     return environment
 
 

@@ -42,7 +42,7 @@ class Delivery(Base):
     cause_id: Mapped[UUID] = mapped_column(comment="Id of the event it tells of")
     cause_type: Mapped[str]
     about: Mapped[UUID] = mapped_column(comment="The entity that event was about")
-    audience: Mapped[str] = mapped_column(comment="Whom it is for: citizen, office_head")
+    audience: Mapped[str] = mapped_column(comment="Whom it is for: citizen, assignee, office, office_head, authority")
     channel: Mapped[str] = mapped_column(default="email")
     template: Mapped[str]
     language: Mapped[str]

@@ -18,7 +18,7 @@ class DeliverySummary(BaseModel):
     id: UUID
     status: Status
     template: str
-    audience: Literal["citizen", "office_head"]
+    audience: Literal["citizen", "assignee", "office", "office_head", "authority"]
     channel: Literal["email"]
     language: str
     cause_id: UUID = Field(description="Id of the event it tells of")

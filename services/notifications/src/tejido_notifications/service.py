@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +19,7 @@ from tejido_shared import i18n
 from tejido_shared.clock import now
 from tejido_shared.contracts import Envelope, Event, MessageDelivered, MessageFailed, Sealed
 from tejido_shared.ids import new_id
+from tejido_shared.jurisdiction import Office
 from tejido_shared.logs import correlation_id
 from tejido_shared.outbox import emit
 from tejido_shared.personal import unseal
@@ -46,11 +47,21 @@ class Claimed:
     letter: tuple[str, str] | None
 
 
-def queue(session: Session, event: Event, envelope: Envelope, *, audience: str, recipient: str, language: str) -> None:
+def queue(
+    session: Session,
+    event: Event,
+    envelope: Envelope,
+    *,
+    audience: str,
+    recipient: str,
+    language: str,
+    send_from: datetime | None = None,
+) -> None:
     """Decides that `recipient` is to be told of the event. Once for each event, audience and channel, however often it is asked.
 
-    `session.info["queued"]` tells the worker that there is something to send once the transaction has committed. Raises
-    `ValueError` if a sealed field cannot be opened.
+    Events are told in whatever order they come: each is an act of its own, which a later one does not undo. Nothing is sent before
+    `send_from`. `session.info["queued"]` tells the worker that there is something to send once the transaction has committed.
+    Raises `ValueError` if a sealed field cannot be opened.
     """
     sealed = [name for name, field in type(event).model_fields.items() if _is_sealed(field.annotation)]
     opened = {name: unseal(value) for name in sealed if (value := getattr(event, name)) is not None}
@@ -67,6 +78,7 @@ def queue(session: Session, event: Event, envelope: Envelope, *, audience: str, 
         context=event.model_copy(update=opened).model_dump_json(),
         correlation_id=envelope.correlation_id,
         traceparent=envelope.traceparent,
+        next_attempt_at=send_from or now(),
     )
     session.execute(row.on_conflict_do_nothing(index_elements=["cause_id", "audience", "channel"]))
     session.info["queued"] = True
@@ -176,14 +188,12 @@ def caused_by(cause: Claimed | Delivery) -> Iterator[None]:
         correlation_id.reset(token)
 
 
-def office_head(office: str) -> str:
-    """The address of an office's head. Raises `LookupError` if the pack has no such office."""
+def office(code: str) -> Office:
+    """The office in the pack. Raises `LookupError` if there is none."""
     try:
-        return jurisdiction().office(office).head_email
+        return jurisdiction().office(code)
     except LookupError:
-        raise LookupError(
-            f"office {office} is not in the jurisdiction pack: add it to offices.toml and replay"
-        ) from None
+        raise LookupError(f"office {code} is not in the jurisdiction pack: add it to offices.toml and replay") from None
 
 
 def _deliver(session: Session, delivery: Delivery, evidence: str) -> None:

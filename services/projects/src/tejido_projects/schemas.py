@@ -5,10 +5,10 @@ from decimal import Decimal
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from tejido_shared.fields import Line, Paragraphs
+from tejido_shared.fields import Line, Paragraphs, Strict
 from tejido_shared.pages import PageQuery
 
 Cost = Annotated[
@@ -18,18 +18,14 @@ Cost = Annotated[
 ]
 
 
-class _In(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class Point(_In):
+class Point(Strict):
     """WGS 84, in degrees."""
 
     longitude: float = Field(ge=-180, le=180)
     latitude: float = Field(ge=-90, le=90)
 
 
-class ProjectIn(_In):
+class ProjectIn(Strict):
     """A project being presented. All of it becomes public: it holds no personal data."""
 
     organization_id: UUID = Field(description="The registered organization that presents it")
@@ -43,7 +39,7 @@ class ProjectIn(_In):
     stage: Line | None = Field(None, description="One of the initial stages of /v1/stages; the default one if left out")
 
 
-class ProjectPatch(_In):
+class ProjectPatch(Strict):
     """What is to change; what is left out stays. Null empties a field, except title, need and place."""
 
     title: Line | None = None
@@ -64,7 +60,7 @@ class ProjectPatch(_In):
         return self
 
 
-class StageChangeIn(_In):
+class StageChangeIn(Strict):
     to: Line = Field(description="Code of the stage to go to")
     reason: Paragraphs | None = Field(None, description="Why; public. /v1/stages says which steps demand it")
     seen: Line | None = Field(None, description="The stage you saw it in: 409 if somebody moved it meanwhile")

@@ -3,9 +3,9 @@
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, EmailStr, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, EmailStr, Field, StringConstraints
 
-from tejido_shared.fields import PLAIN, Line
+from tejido_shared.fields import PLAIN, Line, Strict
 from tejido_shared.pages import PageQuery
 from tejido_shared.problems import FieldError
 
@@ -27,11 +27,7 @@ Latitude = Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False, strict=Tru
 Longitude = Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False, strict=True)]
 
 
-class _In(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class IdentifierIn(_In):
+class IdentifierIn(Strict):
     scheme: Line = Field(description="Code of the identifier's register, e.g. CO-NIT, AR-CUIT")
     value: Line = Field(description="The number; a NIT without its check digit")
     check_digit: Annotated[str, Field(pattern="^[0-9]$")] | None = Field(
@@ -39,7 +35,7 @@ class IdentifierIn(_In):
     )
 
 
-class ContactIn(_In):
+class ContactIn(Strict):
     """Personal data: encrypted at rest, in no event, log or public answer."""
 
     name: Line | None = None
@@ -48,7 +44,7 @@ class ContactIn(_In):
     phone: Line | None = Field(None, description="Stored in international form")
 
 
-class OrganizationIn(_In):
+class OrganizationIn(Strict):
     """An organization as the registrar enters it, with or without legal personality."""
 
     name: Name = Field(description="Legal or usual name")
@@ -67,7 +63,7 @@ class OrganizationIn(_In):
     registration_status: Literal["draft", "submitted", "registered"] = "registered"
 
 
-class OrganizationPatch(_In):
+class OrganizationPatch(Strict):
     """What to change; what is left out stays. Lists are replaced whole. A representative may change `contacts` only."""
 
     # A factory as default: may be left out, may not be null.
@@ -84,7 +80,7 @@ class OrganizationPatch(_In):
     longitude: Longitude | None = None
 
 
-class StatusIn(_In):
+class StatusIn(Strict):
     """An act of the registrar. Its reason stays in the history, for officials."""
 
     status: Status
@@ -196,7 +192,7 @@ ImportField = Literal[
 ]
 
 
-class ImportMapping(_In):
+class ImportMapping(Strict):
     """How another register's columns become ours."""
 
     columns: dict[ImportField, Line] = Field(description="Our field: their column", min_length=1)
