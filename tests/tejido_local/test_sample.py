@@ -56,8 +56,15 @@ EVERYTHING = {
         "requests",
         """select request_type, office, channel, verbal, status, organization_id, subject, reasons, petitioner_name,
         petitioner_identification, petitioner_email, petitioner_phone, answer, notification_evidence, filed_by,
-        received_by from service_request""",
+        received_by, place_address, area, latitude, longitude, confidential, anonymous, minor, priority_reason, assignee,
+        answers_given, answer_kind from service_request""",
     ),
+    "acts": ("requests", "select kind, author, reason, evidence from history_entry"),
+    "drafts": ("requests", "select kind, status, author, remark from draft"),
+    "notes": ("requests", "select author, text from note"),
+    "ratings": ("requests", "select stars, comment from rating"),
+    "officers": ("requests", "select subject, office, email, present from desk_officer"),
+    "views": ("requests", "select owner, name, office, query::text from saved_view"),
 }
 
 
@@ -115,6 +122,7 @@ def another_country(directory: Path) -> Path:
         ("jurisdiction.toml", '"ar-tucuman"', '"uy-otra"'),
         ("organization_types.toml", '"neighborhood_center"', '"neighbours"'),
         ("request_types.toml", '"petition"', '"asking"'),
+        ("routing.toml", '"petition"', '"asking"'),
     ):
         text = (pack / file).read_text("utf-8")
         assert old in text
@@ -183,16 +191,78 @@ def test_there_is_some_of_everything(sample: Sample) -> None:
         assert count > 4, what
 
 
+def test_a_working_desk(sample: Sample) -> None:
+    def has(kind: str) -> str:
+        return f"exists (select 1 from history_entry h where h.request_id = r.id and h.kind = '{kind}')"
+
+    answered = "status in ('answered', 'notified')"
+    for what, least in {
+        "status = 'paused' and citizen_due_date > current_date + 4": 5,
+        "status = 'paused' and citizen_due_date between current_date - 1 and current_date + 5": 3,
+        f"status = 'paused' and citizen_due_date < current_date and {has('completion_lapsed')}": 3,
+        f"status = 'withdrawn' and {has('completion_lapsed')}": 3,
+        f"status = 'withdrawn' and not {has('asked_to_complete')}": 3,
+        f"status = 'received' and {has('completed')}": 3,
+        f"status = 'received' and {has('retyped')}": 3,
+        f"status = 'received' and {has('partial_answer')}": 3,
+        "status = 'transferred'": 3,
+        "status = 'split'": 3,
+        "parent_id is not null and status = 'received'": 6,
+        "status = 'merged' and merged_into_id is not null": 3,
+        "exists (select 1 from draft d where d.request_id = r.id and d.status = 'submitted') and status = 'received'": 3,
+        f"{answered} and answer_kind = 'refusal'": 3,
+        f"status = 'notified' and {has('rated')}": 20,
+        f"status = 'notified' and {has('reopened')}": 3,
+        "status = 'received' and reopens_id is not null": 3,
+        "confidential and not anonymous": 5,
+        "anonymous": 5,
+        "minor": 3,
+        "priority and priority_reason is not null": 3,
+        "place_address is not null": 100,
+        "assignee is not null and closed_at is null": 50,
+        "assignee is null and status = 'received'": 5,
+    }.items():
+        [(count,)] = sample.rows("requests", f"select count(*) from service_request r where {what}")
+        assert count >= least, what
+    extendable = any(term.extension_max_added for kind in sample.pack.request_types for term in kind.terms)
+    [(extended,)] = sample.rows("requests", "select count(*) from service_request where extended_by > 0")
+    assert (extended >= 3) == extendable
+    if BOXES.get(sample.pack.code):
+        [(placed,)] = sample.rows(
+            "requests", "select count(*) from service_request where area is not null and latitude is not null"
+        )
+        assert placed > 50
+    assert len(sample.counts("requests", "service_request", "channel")) >= 7
+    assert set(sample.counts("requests", "draft", "status")) == {
+        "written",
+        "submitted",
+        "returned",
+        "approved",
+        "issued",
+    }
+    offices = {office.code: 1 for office in sample.pack.offices}
+    assert sample.counts("requests", "saved_view", "office") == offices
+    assert set(sample.counts("requests", "desk_officer", "office")) == set(offices)
+    away = "select 1 from desk_officer where not present or away_until > current_date"
+    assert len(sample.rows("requests", away)) > 1
+    assert len(sample.rows("requests", "select 1 from note")) > 20
+
+
 def test_nothing_happens_before_it_can_or_in_the_future(sample: Sample) -> None:
     impossible = """select number from service_request where answered_at < received_at or notified_at < answered_at
         or greatest(received_at, answered_at, notified_at) > now()"""
     assert sample.rows("requests", impossible) == []
-    unannounced = "select number from service_request where overdue_at < least(now(), notified_at) and overdue_announced_at is null"
+    unannounced = (
+        "select number from service_request where overdue_at < least(now(), closed_at) and overdue_announced_at is null"
+    )
     assert sample.rows("requests", unannounced) == []
     by_time = "array_agg(kind order by at, id)"
+    ends = ("notified", "withdrawn", "transferred", "split", "merged")
     for (kinds,) in sample.rows("requests", f"select {by_time} from history_entry group by request_id"):
-        order = [kind for kind in kinds if kind not in ("moved", "overdue")]
-        assert order == ["received", "answered", "notified"][: len(order)]
+        assert kinds[0] == "received"
+        assert "notified" not in kinds or kinds.index("answered") < kinds.index("notified")
+        ended = next((place for place, kind in enumerate(kinds) if kind in ends), len(kinds))
+        assert set(kinds[ended + 1 :]) <= {"rated", "reopened"}, kinds
     numbers = "select number from service_request order by number"
     assert len({number for (number,) in sample.rows("requests", numbers)}) == 400
     for table, service in (("organization_history", "registry"), ("stage_entry", "projects")):
@@ -204,7 +274,8 @@ def test_events_go_out(sample: Sample) -> None:
     requests = dict(sample.rows("requests", query))
     assert requests["requests.submitted"] == 400
     statuses = sample.counts("requests", "service_request", "status")
-    assert requests["requests.answered"] == statuses["answered"] + statuses["notified"]
+    acts = sample.counts("requests", "history_entry", "kind")
+    assert requests["requests.answered"] == statuses["answered"] + statuses["notified"] + acts["partial_answer"]
     [(announced,)] = sample.rows("requests", "select count(overdue_announced_at) from service_request")
     assert requests["requests.became_overdue"] == announced
     [(mailed,)] = sample.rows("requests", "select count(petitioner_email) from service_request")

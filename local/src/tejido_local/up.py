@@ -51,6 +51,7 @@ _POSTGRES = STATE / "postgres"
 _REDIS = STATE / "redis"
 _IDENTITY = STATE / "identity"
 _MAILBOX = STATE / "mailbox"
+_FILES = STATE / "files"
 _SAMPLE = STATE / "sample-loaded"
 
 # What all our programs import. Nothing here starts a thread or reads the environment.
@@ -175,6 +176,7 @@ def _run(jurisdiction: str | None, *, sample: bool, fresh: bool, port_base: int,
             "TEJIDO_BROKER_URL": redis.url,
             "TEJIDO_JURISDICTION": str(pack_path),
             "TEJIDO_DATA_KEY": values["TEJIDO_DATA_KEY"],
+            "TEJIDO_FILES": str(_FILES),
             "NOTIFICATIONS_SMTP_HOST": "127.0.0.1",
             "NOTIFICATIONS_SMTP_PORT": str(ports["smtp"]),
             "NOTIFICATIONS_SMTP_SECURITY": "none",
@@ -226,7 +228,7 @@ def _forget() -> None:
     stop_leftovers(_PROGRAMS, patience=3)
     Postgres(_POSTGRES, 0, "").remove()
     Redis(_REDIS, 0, "").remove()
-    for directory in (_IDENTITY, _MAILBOX, _PROGRAMS):
+    for directory in (_IDENTITY, _MAILBOX, _FILES, _PROGRAMS):
         shutil.rmtree(directory, ignore_errors=True)
     _PACK.unlink(missing_ok=True)
 

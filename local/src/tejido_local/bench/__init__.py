@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from tejido_local.bench import load
+from tejido_local.bench import alarms, load, redating
 from tejido_local.paths import STATE
 from tejido_local.postgres import Postgres
 from tejido_local.processes import free_port
@@ -67,6 +67,8 @@ def main(arguments: list[str]) -> int:
         "events": _events,
         "latency": _latency,
         "growth": _growth,
+        "alarms": alarms.rows,
+        "redating": redating.rows,
     }
     parser = argparse.ArgumentParser(prog="./tejido bench")
     parser.add_argument("rows", nargs="*", help=f"which of {', '.join(rows)}; all when none is named")
@@ -153,7 +155,7 @@ def _row(name: str, ours: list[float], limit: list[float], aim: float, unit: str
 
 
 def _deadlines(bench: Bench) -> Iterator[Row]:
-    """Against walking the days one by one with the holidays in a set."""
+    """Cases without acts on one core: against walking the days one by one with the holidays in a set, and against 200,000 a second."""
     zone = ZoneInfo("America/Bogota")
     closed = {date(2026, 1, 1) + timedelta(days=20 * n): Closed("Festivo", "Ley 51 de 1983") for n in range(60)}
     calendar, term, policy = Calendar("1111100", closed), Term("business_days", 15), Policy()
@@ -175,7 +177,9 @@ def _deadlines(bench: Bench) -> Iterator[Row]:
                 left -= day.weekday() < 5 and day not in days
         return len(instants) / (time.perf_counter() - started)
 
-    yield _row("deadlines, against walking the days", *bench.in_turn(ours, walked), 1, "/s")
+    rates, walks = bench.in_turn(ours, walked)
+    yield _row("deadlines, against walking the days", rates, walks, 1, "/s")
+    yield _row("deadlines on one core, against 200,000 /s", rates, [200_000] * len(rates), 1, "/s")
 
 
 def _http(bench: Bench) -> Iterator[Row]:
@@ -337,7 +341,7 @@ def _growth(bench: Bench) -> Iterator[Row]:
     costs: dict[int, tuple[float, float]] = {}
     for stored in (10_000, bench.stored):
         load.run(port, file, seconds=0.2, connections=1)
-        _store(database, stored)
+        store(database, stored)
         number, code = _a_number_and_its_code(port)
         costs[stored] = cost(file), cost(load.http_request("GET", f"/v1/tracking/{number}", Tracking_Code=code))
     few, many = costs[10_000], costs[bench.stored]
@@ -353,7 +357,7 @@ def _growth(bench: Bench) -> Iterator[Row]:
     bench.town.kill("requests-api")
 
 
-def _store(database: "object", amount: int) -> None:
+def store(database: "object", amount: int) -> None:
     """Copies of one filed request and its history, until so many are stored."""
     with database.tx() as session:  # type: ignore[attr-defined]
         session.execute(sa.text("set local statement_timeout = 0"))
@@ -368,8 +372,8 @@ def _store(database: "object", amount: int) -> None:
             sa.text(
                 f"with one as (select * from service_request limit 1), made as (insert into service_request (id, number, {columns}) "
                 f"select gen_random_uuid(), 'STORED-' || :have || '-' || n, {columns} from one, generate_series(1, :more) n returning id) "
-                "insert into history_entry (id, request_id, at, kind, details) "
-                "select gen_random_uuid(), id, now(), 'received', '{}' from made"
+                "insert into history_entry (id, request_id, at, kind, details, calendar_version) "
+                "select gen_random_uuid(), id, now(), 'received', '{}', 1 from made"
             ),
             {"have": str(have), "more": max(0, amount - have)},
         )

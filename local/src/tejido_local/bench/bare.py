@@ -11,6 +11,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from psycopg import Connection, sql
+from psycopg.postgres import types as postgres_types
 from psycopg.rows import tuple_row
 from psycopg.types.json import Jsonb
 from psycopg_pool import ConnectionPool
@@ -48,7 +49,11 @@ class _Row:
             assert row is not None
             assert cursor.description is not None
             self.columns = [column.name for column in cursor.description]
-        self.values = [Jsonb(value) if isinstance(value, dict | list) else value for value in row]
+            kinds = [column.type_code for column in cursor.description]
+        self.values = [
+            Jsonb(value) if kind == _JSONB and value is not None else value
+            for kind, value in zip(kinds, row, strict=True)
+        ]
         written = [name for name in self.columns if not (table == "outbox" and name == "id")]
         self.statement = sql.SQL("insert into {} ({}) values ({})").format(
             sql.Identifier(table),
@@ -60,6 +65,7 @@ class _Row:
         return dict(zip(self.columns, self.values, strict=True)) | changes
 
 
+_JSONB = postgres_types["jsonb"].oid
 _rows: dict[str, _Row] = {}
 
 
@@ -78,7 +84,8 @@ def file(body: Body) -> Receipt:  # noqa: ARG001 - parsed, as the product parses
         history = _row(connection, "history_entry")
         event = _row(connection, "outbox", "envelope->>'type' = 'requests.submitted'")
         found = connection.execute(
-            "insert into receipt_counter values (2026, 1) on conflict (year) do update set last = receipt_counter.last + 1 returning last"
+            "insert into receipt_counter (series, year, last) values ('bare', 2026, 1)"
+            " on conflict (series, year) do update set last = receipt_counter.last + 1 returning last"
         ).fetchone()
         assert found is not None
         number = f"BARE-{found[0]:09d}-{time.time_ns()}"
