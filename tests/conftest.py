@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tejido_requests.calendars import queries as calendars
 from tejido_shared.contracts import SERVICES
 from tejido_shared.db import Database
 from tejido_shared.testing import Issuer, empty, town_environment
@@ -45,6 +46,7 @@ def databases(migrated: dict[str, Database]) -> Iterator[dict[str, Database]]:
     """Every service's database, empty."""
     for database in migrated.values():
         empty(database)
+    calendars.forget()
     yield migrated
     for database in migrated.values():
         database.close()

@@ -22,7 +22,8 @@ from tejido_shared.settings import CommonSettings
 from tejido_shared.testing import Issuer, TownInOneProcess, wait_until
 
 FRIDAY_EVENING = datetime.fromisoformat("2026-03-27T18:30:00-05:00")
-FIRST_LATE_INSTANT = datetime.fromisoformat("2026-04-22T00:00:01-05:00")
+# Late from midnight; told when the offices are open.
+THE_MORNING_AFTER = datetime.fromisoformat("2026-04-22T08:30:00-05:00")
 
 
 class InOneProcess:
@@ -58,9 +59,9 @@ class InOneProcess:
     def until(self, condition: Callable[[], object], what: str) -> None:
         """Runs the timetable and lets the town come to rest; nothing is waited for."""
         from tejido_notifications import tasks as notifications
-        from tejido_requests import tasks as requests
+        from tejido_requests.clocks import tasks as requests
 
-        requests.announce_overdue()
+        requests.announce()
         self._town.until_quiet(notifications.send_due)
         assert condition(), what
 
@@ -114,7 +115,7 @@ def test_the_journey(databases: dict[str, Database], issuer: Issuer, mailbox: st
             FRIDAY_EVENING,
             "2026-04-21",
             "martes, 21 de abril de 2026",
-            FIRST_LATE_INSTANT,
+            THE_MORNING_AFTER,
             "Jueves Santo",
         )
     assert sys.modules["tejido_shared.clock"].now() - datetime.now(FRIDAY_EVENING.tzinfo) < timedelta(seconds=1)
