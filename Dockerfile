@@ -20,7 +20,8 @@ COPY deploy/image-excludes.txt deploy/
 COPY shared/pyproject.toml shared/
 RUN --mount=type=bind,from=uv,source=/uv,target=/uv --mount=type=cache,target=/cache \
     python -m venv --without-pip /app && $INSTALL -r shared/pyproject.toml && \
-    useradd -u 10001 -U -M -d /tmp -s /usr/sbin/nologin tejido && install -d -o tejido -g tejido -m 700 /data
+    useradd -u 10001 -U -M -d /tmp -s /usr/sbin/nologin tejido && \
+    install -d -o tejido -g tejido -m 700 /data /var/lib/tejido /var/lib/tejido/files /var/lib/tejido/receiving
 
 FROM libraries AS code
 ARG SERVICE
