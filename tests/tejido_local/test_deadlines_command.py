@@ -76,8 +76,8 @@ def test_the_count_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert deadlines.main(_written(tmp_path), explain=True) == 0
     said = capsys.readouterr().out.splitlines()
     assert "    Término: 5 días hábiles (Ley 1755/2015 art. 14)." in said
-    assert "    lunes, 8 de junio de 2026: no se cuenta, día de cierre (Ley 51/1983)." in said
-    assert said[-2] == "    Vence el viernes, 12 de junio de 2026, hasta la medianoche."
+    assert "    lunes 8 de junio de 2026: no se cuenta, día de cierre (Ley 51/1983)." in said
+    assert said[-2] == "    Vence el viernes 12 de junio de 2026, al final del día."
 
 
 @pytest.mark.parametrize(
@@ -109,21 +109,31 @@ def test_what_lacks_the_shape_is_named_and_ends_with_two(
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [("[", "is not JSON"), ("[]", "“vectors”"), ("{}", "“vectors”"), ('{"vectors": 3}', "“vectors”")],
+    [
+        ("", "no es JSON: no se entiende desde la línea 1, columna 1"),
+        ('{"vectors": [\n  {"id" 1}]}', "no se entiende desde la línea 2, columna 9"),
+        ("[" * 100_000, "niveles fuera de toda medida"),
+        ('{"vectors": [%s]}' % ("9" * 5000), "números"),
+        ("[]", "«vectors»"),
+        ("{}", "«vectors»"),
+        ('{"vectors": 3}', "«vectors»"),
+    ],
 )
 def test_what_is_no_file_of_cases_ends_with_two(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], content: str, said: str
 ) -> None:
-    monkeypatch.setenv("LC_ALL", "en_US.UTF-8")
+    monkeypatch.setenv("LC_ALL", "es_CO.UTF-8")
     path = tmp_path / "cases.json"
     path.write_text(content)
     assert deadlines.main(path, explain=False) == 2
     assert said in capsys.readouterr().err
     assert deadlines.main(tmp_path / "none.json", explain=False) == 2
-    assert "cannot be read" in capsys.readouterr().err
+    assert "No existe" in capsys.readouterr().err
     assert deadlines.main(tmp_path, explain=True) == 2
+    assert "es una carpeta" in capsys.readouterr().err
     path.write_bytes(b"\xff\xfe{")
     assert deadlines.main(path, explain=False) == 2
+    assert "no es texto UTF-8" in capsys.readouterr().err
 
 
 def test_as_a_command_it_needs_no_servers(tmp_path: Path) -> None:

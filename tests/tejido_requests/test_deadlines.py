@@ -68,6 +68,9 @@ def test_every_worked_case_on_every_field(handouts: Path) -> None:
         ({"rule": "co.zero"}, "terms.co.zero.n"),
         ({"calendar": "none"}, "calendars.none"),
         ({"policy": {"cutoff": "late"}}, "policy.cutoff"),
+        ({"policy": {"receipt_rule": "roll_after_hours", "cutoff": "17:00-05:00"}}, "policy.cutoff"),
+        ({"policy": {"cut_off": "17:00"}}, "policy.cut_off"),
+        ({"policy": {"weekdays": ["1", "1", "1", "1", "1", "0", "0"]}}, "policy.weekdays"),
         ({"policy": {"receipt_rule": "whenever"}}, "policy.receipt_rule"),
         ({"policy": {"weekdays": "0000000"}}, "policy.weekdays"),
         ({"events": {}}, "events"),
@@ -171,6 +174,15 @@ def _dated(received: datetime, acts: list[tuple[timedelta, Any]]) -> list[Act]:
 
 
 ANY_ACT = _acts(Pause, Pause, Resume, Resume, Extend, Retype, Transfer, CalendarChanged, Stop)
+_SOON = st.builds(lambda days, hours: timedelta(days=days, hours=hours), st.integers(0, 25), st.integers(0, 23))
+WITH_PAUSES = st.builds(
+    lambda spans, acts: [
+        *acts,
+        *((at, kind) for span in spans for at, kind in zip(sorted(span), (Pause, Resume), strict=True)),
+    ],
+    st.lists(st.tuples(_SOON, _SOON), max_size=2),
+    ANY_ACT | st.just([]),
+)
 NO_PAUSE = _acts(Extend, Retype, CalendarChanged, Stop)
 
 
@@ -264,7 +276,7 @@ def test_the_offset_an_instant_is_written_in_does_not_matter(
     )
 
 
-@given(received=receipts, term=terms, calendar=calendars, policy=policies, acts=ANY_ACT)
+@given(received=receipts, term=terms, calendar=calendars, policy=policies, acts=WITH_PAUSES)
 def test_remaining_and_counted_make_the_term_on_each_day_of_the_span(
     received: datetime, term: Term, calendar: Calendar, policy: Policy, acts: list[Any]
 ) -> None:
@@ -305,7 +317,7 @@ def test_a_rejected_act_changes_nothing(
     assert rest._replace(rejected={}) == alone
 
 
-@given(received=receipts, term=terms, calendar=calendars, policy=policies, acts=ANY_ACT)
+@given(received=receipts, term=terms, calendar=calendars, policy=policies, acts=ANY_ACT | _acts(Extend, Retype))
 def test_what_is_added_never_passes_the_cap(
     received: datetime, term: Term, calendar: Calendar, policy: Policy, acts: list[Any]
 ) -> None:
@@ -761,14 +773,16 @@ def test_the_summary_says_where_the_count_stands_and_what_it_left_out() -> None:
     for today, stands in (
         (
             date(2026, 5, 29),
-            "15 días hábiles, desde el 1 de junio de 2026; vence el 22 de junio de 2026, hasta la medianoche.",
+            "15 días hábiles, desde el 1 de junio de 2026; vence el 22 de junio de 2026, al final del día.",
         ),
-        (date(2026, 6, 10), "Día 7 de 15; vence el 22 de junio de 2026, hasta la medianoche."),
+        (date(2026, 6, 10), "Día 7 de 15; vence el 22 de junio de 2026, al final del día."),
         (date(2026, 6, 23), "Venció el 22 de junio de 2026."),
     ):
         assert words.summary(found, LAW, today, BOGOTA, "es") == f"{stands} {left_out}"
     english = words.summary(found, LAW, date(2026, 6, 10), BOGOTA, "en")
-    assert english.startswith("Day 7 of 15; due on June 22, 2026, until midnight. Days that do not count: May 30")
+    assert english.startswith(
+        "Day 7 of 15; due on June 22, 2026, at the end of the day. Days that do not count: May 30"
+    )
 
 
 def test_the_lines_tell_every_step_and_every_day() -> None:
@@ -783,27 +797,27 @@ def test_the_lines_tell_every_step_and_every_day() -> None:
     policy = Policy("roll_after_hours", ask_within=1, complete_within=1)
     found = deadline(received, Term("business_days", 5, 3, 5), calendar, BOGOTA, policy, acts)
     assert words.lines(found, LAW, received, BOGOTA, "es", acts) == [
-        "Se recibió el viernes, 29 de mayo de 2026 a las 20:00.",
-        "Llegó después de la hora de recibo: cuenta como recibida el lunes, 1 de junio de 2026.",
+        "Se recibió el viernes 29 de mayo de 2026 a las 20:00.",
+        "Llegó después de la hora de recibo: cuenta como recibida el lunes 1 de junio de 2026.",
         "Término: 5 días hábiles (Ley 1755 de 2015, art. 14 inc. 1).",
         "Se prorrogó en 2 días hábiles: en total, 7 días hábiles.",
-        "Los días se cuentan desde el martes, 2 de junio de 2026; los que no son hábiles no cuentan.",
-        "martes, 2 de junio de 2026: día 1 de 7.",
-        "miércoles, 3 de junio de 2026: día 2 de 7.",
-        "jueves, 4 de junio de 2026: no se cuenta, en pausa desde el 3 de junio de 2026, cuando se pidió completar la solicitud.",
-        "viernes, 5 de junio de 2026: día 3 de 7.",
-        "sábado, 6 de junio de 2026: no se cuenta, fin de semana.",
-        "domingo, 7 de junio de 2026: no se cuenta, fin de semana.",
-        "lunes, 8 de junio de 2026: no se cuenta, Corpus Christi (Ley 51 de 1983).",
-        "martes, 9 de junio de 2026: día 4 de 7.",
-        "miércoles, 10 de junio de 2026: día 5 de 7.",
-        "jueves, 11 de junio de 2026: día 6 de 7.",
-        "viernes, 12 de junio de 2026: día 7 de 7.",
+        "Los días se cuentan desde el martes 2 de junio de 2026; los que no son hábiles no cuentan.",
+        "martes 2 de junio de 2026: día 1 de 7.",
+        "miércoles 3 de junio de 2026: día 2 de 7.",
+        "jueves 4 de junio de 2026: no se cuenta, en pausa desde el 3 de junio de 2026, cuando se pidió completar la solicitud.",
+        "viernes 5 de junio de 2026: día 3 de 7.",
+        "sábado 6 de junio de 2026: no se cuenta, fin de semana.",
+        "domingo 7 de junio de 2026: no se cuenta, fin de semana.",
+        "lunes 8 de junio de 2026: no se cuenta, Corpus Christi (Ley 51 de 1983).",
+        "martes 9 de junio de 2026: día 4 de 7.",
+        "miércoles 10 de junio de 2026: día 5 de 7.",
+        "jueves 11 de junio de 2026: día 6 de 7.",
+        "viernes 12 de junio de 2026: día 7 de 7.",
         "Se pidió completar cuando ya habían pasado los días para pedirlo.",
-        "Plazo de quien hizo la solicitud para completarla: hasta el viernes, 3 de julio de 2026.",
-        "No cambió la cuenta la prórroga del jueves, 4 de junio de 2026: no se prorroga mientras está en pausa.",
-        "Vence el viernes, 12 de junio de 2026, hasta la medianoche.",
-        "Si vence sin respuesta, lo pedido se entrega a más tardar el miércoles, 17 de junio de 2026.",
+        "Plazo de quien hizo la solicitud para completarla: hasta el viernes 3 de julio de 2026.",
+        "No cambió la cuenta la prórroga del jueves 4 de junio de 2026: no se prorroga mientras está en pausa.",
+        "Vence el viernes 12 de junio de 2026, al final del día.",
+        "Si vence sin respuesta, lo pedido se entrega a más tardar el miércoles 17 de junio de 2026.",
     ]
 
 
@@ -813,13 +827,56 @@ def test_a_paused_clock_has_words_but_no_date_and_says_which_day_it_was_asked_on
     acts = [Pause(datetime(2026, 6, 8, 9, tzinfo=BOGOTA))]  # the fifth day of five
     found = deadline(received, Term("business_days", 5), calendar, BOGOTA, Policy(), acts)
     said = words.lines(found, LAW, received, BOGOTA, "es", acts)
-    asked = "El lunes, 8 de junio de 2026 era el último día cuando se pidió completar: no se cuenta, y queda un día para responder después."
+    asked = "El lunes 8 de junio de 2026 era el último día cuando se pidió completar: no se cuenta, y queda un día para responder después."
     assert asked in said
     assert said[-1].endswith("mientras tanto no hay fecha; queda por contar: 1 día hábil.")
     assert not [line for line in said if "Vence" in line]
     assert words.summary(found, LAW, date(2026, 6, 20), BOGOTA, "es").startswith(
-        "En pausa desde el lunes, 8 de junio de 2026"
+        "En pausa desde el lunes 8 de junio de 2026"
     )
+
+
+def test_a_term_of_months_is_told_step_by_step_to_its_date() -> None:
+    received = datetime(2026, 3, 20, 10, tzinfo=BOGOTA)
+    acts: list[Act] = [
+        Pause(datetime(2026, 3, 26, 10, tzinfo=BOGOTA)),
+        Resume(datetime(2026, 3, 29, 10, tzinfo=BOGOTA)),
+    ]
+    found = deadline(received, Term("months", 2), _calendar(set()), BOGOTA, Policy(), acts)
+    paused = "Se pidió completar el jueves 26 de marzo de 2026 y la pausa duró hasta el domingo 29 de marzo de 2026: "
+    paused += "ese tiempo se suma, y el término va hasta el sábado 23 de mayo de 2026."
+    assert words.lines(found, None, received, BOGOTA, "es", acts)[1:] == [
+        "Plazo: 2 meses.",
+        "2 meses desde el viernes 20 de marzo de 2026: el miércoles 20 de mayo de 2026.",
+        paused,
+        "El sábado 23 de mayo de 2026 no es hábil, fin de semana: el término pasa al día hábil siguiente.",
+        "Vence el lunes 25 de mayo de 2026, al final del día.",
+    ]
+
+
+@given(received=receipts, term=terms, calendar=calendars, policy=policies, acts=ANY_ACT)
+def test_the_steps_of_a_term_of_months_lead_to_its_date(
+    received: datetime, term: Term, calendar: Calendar, policy: Policy, acts: list[Any]
+) -> None:
+    found = deadline(received, term, calendar, BOGOTA, policy, _dated(received, acts))
+    assume(found.nominal_date and found.due_date)
+    assert found.nominal_date
+    assert found.due_date == found.calendar.open_from([found.nominal_date, *found.months_end()][-1])
+
+
+def test_what_is_over_is_told_as_over() -> None:
+    received, asked = datetime(2026, 2, 2, 10, tzinfo=BOGOTA), datetime(2026, 2, 5, 10, tzinfo=BOGOTA)
+    answered = Stop(datetime(2026, 2, 9, 10, tzinfo=BOGOTA))
+
+    def end(*acts: Act) -> list[str]:
+        found = deadline(received, FIFTEEN, _calendar(set()), BOGOTA, Policy(), acts)
+        return words.lines(found, LAW, received, BOGOTA, "es", acts)[-2:]
+
+    notified = "La respuesta se notificó el lunes 9 de febrero de 2026, a tiempo."
+    assert end(answered) == ["Vencía el lunes 23 de febrero de 2026, al final del día.", notified]
+    resting = "Estaba en pausa desde el jueves 5 de febrero de 2026, cuando se pidió completar la solicitud."
+    assert end(Pause(asked), answered) == [resting, notified]
+    assert end(Transfer(asked))[-1] == "El jueves 5 de febrero de 2026 se trasladó a la autoridad que debe responder."
 
 
 @given(

@@ -19,12 +19,20 @@ def main(path: Path, *, explain: bool) -> int:
     """
     try:
         cases = Cases(json.loads(path.read_text("utf-8")))
+    except FileNotFoundError:
+        return _refuse("deadlines.none", path=path)
+    except IsADirectoryError:
+        return _refuse("deadlines.folder", path=path)
     except OSError as error:
         return _refuse("deadlines.unreadable", path=path, why=error.strerror)
+    except json.JSONDecodeError as error:
+        return _refuse("deadlines.not_json", path=path, line=error.lineno, column=error.colno)
+    except RecursionError:
+        return _refuse("deadlines.unfit", path=path)
     except ValueError as error:
         if isinstance(error, Misshapen):
             return _refuse("deadlines.no_cases", path=path, key=error.key)
-        return _refuse("deadlines.not_json", path=path, why=error)
+        return _refuse("deadlines.unfit", path=path)
 
     matching = total = 0
     for place, case in enumerate(cases):
@@ -59,7 +67,8 @@ def _compared(
     if not explain:
         return line, []
     found = cases.deadline(case)
-    basis = words.Basis(cases.law(case, found), "legal")
+    law = cases.law(case, found)
+    basis = words.Basis(law, "legal") if law else None
     return line, words.lines(found, basis, cases.received_at(case), cases.zone(case), "es", cases.acts(case))
 
 

@@ -30,6 +30,7 @@ from tejido_requests.deadlines.counting import (
     deadline,
 )
 
+_POLICY = ("receipt_rule", "cutoff", "weekdays", "overdue", "office_close")
 _LENGTH = {"business_days": "term_days", "calendar_days": "term_calendar_days", "months": "term_months"}
 
 
@@ -73,11 +74,10 @@ class Cases:
     def __iter__(self) -> Iterator[Mapping[str, Any]]:
         return iter(self._cases)
 
-    def computed(self, case: Mapping[str, Any]) -> dict[str, Any]:
-        """What comes out for one case, in the shape of its `expected`."""
-        found = self.deadline(case)
+    def computed(self, case: Mapping[str, Any], found: Deadline | None = None) -> dict[str, Any]:
+        """What comes out for one case, in the shape of its `expected`; `found` is its deadline if that is known already."""
         asked_at = _read(case, "query_at", _instants) if "query_at" in case else []
-        return fields(found, asked_at)
+        return fields(found or self.deadline(case), asked_at)
 
     def deadline(self, case: Mapping[str, Any]) -> Deadline:
         term = self.term(_read(case, "rule", str))
@@ -102,14 +102,18 @@ class Cases:
             self._terms[code] = _read(self._file, "terms", lambda terms: _read(terms, code, _term))
         return self._terms[code]
 
-    def law(self, case: Mapping[str, Any], found: Deadline) -> str:
-        """What the file says of the law of the term that was counted: of the last type that the request was found to be."""
-        code = case["rule"]
+    def rule(self, case: Mapping[str, Any], found: Deadline) -> str:
+        """The code of the term that was counted: of the last type that the request was found to be."""
+        code = str(case["rule"])
         events = case.get("events", ())
         for place in sorted(range(len(events)), key=lambda place: datetime.fromisoformat(events[place]["at"])):
             if events[place]["kind"] == "retype" and place not in found.rejected:
-                code = events[place]["to"]
-        return str(self._file["terms"][code].get("law", ""))
+                code = str(events[place]["to"])
+        return code
+
+    def law(self, case: Mapping[str, Any], found: Deadline) -> str:
+        """What the file says of the law of the term that was counted."""
+        return str(self._file["terms"][self.rule(case, found)].get("law", ""))
 
     def policy(self, case: Mapping[str, Any]) -> tuple[Policy, str]:
         """How the case is to be read, and the days of the week that are worked."""
@@ -117,8 +121,11 @@ class Cases:
         for given, name in ((self._file, "default_policy"), (case, "policy")):
             rules |= _read(given, name, dict) if name in given else {}
         place = _read(case, "rule", str).partition(".")[0]
+        for name in rules:
+            if name not in _POLICY:
+                raise Misshapen(f"policy.{name}", missing=False)
         ask, complete, transfer = (
-            self.term(f"{place}.{name}").n if f"{place}.{name}" in self._file["terms"] else None
+            self.term(f"{place}.{name}") if f"{place}.{name}" in self._file["terms"] else None
             for name in ("clarify_request", "month1", "transfer_out")
         )
         # Each read on its own, so that a refusal names the one that is wrong.
@@ -126,20 +133,22 @@ class Cases:
         _read(rules, "overdue", lambda overdue: Policy(overdue=overdue), "policy.")
         policy = Policy(
             rules["receipt_rule"],
-            _read(rules, "cutoff", time.fromisoformat, "policy."),
+            _read(rules, "cutoff", _hour, "policy."),
             rules["overdue"],
-            _read(rules, "office_close", time.fromisoformat, "policy."),
-            ask,
-            complete,
-            transfer,
+            _read(rules, "office_close", _hour, "policy."),
+            ask.n if ask else None,
+            complete.n if complete and complete.unit == "months" else None,
+            transfer.n if transfer else None,
         )
-        return policy, _read(rules, "weekdays", lambda weekdays: Calendar(weekdays, {}), "policy.").weekdays
+        return policy, _read(rules, "weekdays", lambda weekdays: Calendar(_text(weekdays), {}), "policy.").weekdays
 
     def _calendar(self, case: Mapping[str, Any], weekdays: str) -> Calendar:
         extra = _read(case, "extra_closures", _closed) if "extra_closures" in case else {}
         key = (_read(case, "calendar", str), weekdays, tuple(map(str, sorted(extra))))
         if key[0] in self._ready:
             calendar = self._ready[key[0]]
+            if calendar.weekdays != weekdays:
+                calendar = Calendar(weekdays, calendar.closures)
             return calendar.closing(extra) if extra else calendar
         if key not in self._calendars:
             closed = _read(self._file, "calendars", lambda all_: _read(all_, key[0], _calendar_days))
@@ -182,6 +191,20 @@ def _list(given: Any) -> list[Mapping[str, Any]]:
     if not isinstance(given, list) or not all(isinstance(one, dict) for one in given):
         raise TypeError
     return given
+
+
+def _text(given: Any) -> str:
+    if not isinstance(given, str):
+        raise TypeError
+    return given
+
+
+def _hour(given: Any) -> time:
+    """A time of day by the clock on the wall, so without an offset."""
+    hour = time.fromisoformat(given)
+    if hour.tzinfo is not None:
+        raise ValueError
+    return hour
 
 
 def _whole(given: Any) -> int:

@@ -252,6 +252,13 @@ class Deadline(NamedTuple):
                 ordinal += 1
                 yield CountedDay(day, ordinal)
 
+    def months_end(self) -> list[date]:
+        """Of a term of months: the day it ends on after each pause that has ended, whether that day is open or not."""
+        if self.nominal_date is None:
+            return []
+        ended = [(p, r) for p, r in self.frozen if r is not None]
+        return list(_months_end(self.nominal_date, ended, self.calendar))
+
     def remaining(self, today: date) -> int:
         """Open days that count, strictly after `today` and up to the due date: 0 is today, negative is late. Paused: what is left."""
         if self.due_date is None:
@@ -376,6 +383,14 @@ def _other_units(received: date, term: Term, n: int, calendar: Calendar) -> tupl
         return received + _ONE_DAY, None, received + timedelta(days=n)
     nominal = months_after(received, n)
     return None, nominal, calendar.open_from(nominal)
+
+
+def _months_end(nominal: date, frozen: Iterable[tuple[date, date]], calendar: Calendar) -> Iterator[date]:
+    """Where a term of months ends after each of its pauses: later by the days frozen, and never within them."""
+    for p, r in frozen:
+        if p < calendar.open_from(nominal):
+            nominal = max(nominal + (r - p), r + _ONE_DAY)
+        yield nominal
 
 
 def _overdue_at(due: date, zone: ZoneInfo, policy: Policy) -> datetime:
@@ -566,10 +581,7 @@ class _Clock:
         frozen = self._frozen_now()
         if self.term.unit == "months":
             nominal = months_after(self.received, n)
-            for p, r in frozen:
-                if p < self.calendar.open_from(nominal):
-                    nominal = max(nominal + (r - p), r + _ONE_DAY)
-            return self.calendar.open_from(nominal)
+            return self.calendar.open_from([nominal, *_months_end(nominal, frozen, self.calendar)][-1])
         if self.term.unit == "calendar_days":
             return _nth(lambda k: self.received + timedelta(days=k), n, frozen, lambda p, r: (r - p).days)
         return _nth(lambda k: self.calendar.open_after(self.received, k), n, frozen, self.calendar.open_between)
