@@ -1,12 +1,20 @@
-"""Mistakes that other systems made with deadlines, one test for each, as far as they are a matter of counting."""
+"""Mistakes that other systems made with deadlines, one test for each; those of alarms on stored requests, the others on the pure core."""
 
 import random
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
+import sqlalchemy as sa
+from fastapi.testclient import TestClient
 
-from tejido_requests.clocks import words
+from tejido_requests.clocks import service as clocks
+from tejido_requests.clocks import tasks, words
+from tejido_requests.db import tx
 from tejido_requests.deadlines import (
     Act,
     Calendar,
@@ -27,6 +35,9 @@ from tejido_requests.deadlines import (
     deadline,
     set_deadline,
 )
+from tejido_requests.models import Announcement, CalendarVersion, ClosureRecord, ServiceRequest, StoppedClock
+from tejido_shared import clock, seam
+from tejido_shared.ids import new_id
 
 BOGOTA = ZoneInfo("America/Bogota")
 TUCUMAN = ZoneInfo("America/Argentina/Tucuman")
@@ -208,8 +219,7 @@ def test_bug_16_escalation_lost_its_hour() -> None:
     at_close = _count(_at(2, 2), policy=Policy(overdue="office_close", office_close=time(16, 30)))
     assert at_close.overdue_at == _at(2, 23, 16, 30)
     assert (
-        words.lines(at_close, LAW, _at(2, 2), BOGOTA, "es")[-1]
-        == "Vence el lunes, 23 de febrero de 2026, hasta las 16:30."
+        words.lines(at_close, LAW, _at(2, 2), BOGOTA, "es")[-1] == "Vence el lunes 23 de febrero de 2026, a las 16:30."
     )
     stop = Stop(_at(2, 23, 16, 30))
     assert (
@@ -221,7 +231,143 @@ def test_bug_16_escalation_lost_its_hour() -> None:
     assert _count(_at(3, 24), Term("business_days", 10)).due_soon_from == date(2026, 4, 6)
 
 
-def test_bug_17_alerts_on_closed_days() -> None:
+# Stored requests: received by letter on Monday 2 March 2026, so due on Tuesday 24 March; Monday 23 March is closed.
+
+
+@pytest.fixture
+def filed(api: TestClient, officer: dict[str, str]) -> Callable[[], str]:
+    def file() -> str:
+        body = {"subject": "Un bache", "channel": "letter", "received_at": _at(3, 2).isoformat()}
+        answer = api.post("/v1/service-requests", json=body | {"petitioner": {"name": "Ana"}}, headers=officer)
+        return str(answer.json()["id"])
+
+    return file
+
+
+def _clocks(request: str) -> list[clocks.Clock]:
+    with tx() as session:
+        row = session.get_one(ServiceRequest, UUID(request))
+        return clocks.clocks(session, row, clocks.histories(session, [row.id])[row.id])
+
+
+def _told() -> list[dict[str, Any]]:
+    """What the staff was told, in order."""
+    kinds = "requests.reminder", "requests.became_overdue"
+    with tx() as session:
+        query = sa.select(seam.outbox.c.envelope).order_by(seam.outbox.c.id)
+        said = session.scalars(query.where(seam.outbox.c.envelope["type"].astext.in_(kinds))).all()
+    return [envelope["data"] for envelope in said]
+
+
+def _close(day: date, *, suspends_terms: bool) -> None:
+    with tx() as session:
+        session.add(CalendarVersion(number=2, at=clock.now(), fingerprint="x"))
+        session.flush()
+        closed = {"starts_on": day, "ends_on": day, "name": "Cierre", "act": "Decreto 1", "scope": "municipality"}
+        session.add(ClosureRecord(id=new_id(), since=2, suspends_terms=suspends_terms, open_for_filing=True, **closed))
+
+
+def test_bug_16_reminders_keep_the_hour_the_offices_open(filed: Callable[[], str]) -> None:
+    with clock.moved_to(_at(3, 2, 12)):
+        ahead = [one for one in clocks.thresholds(_clocks(filed())) if one.clock == "answer"]
+    assert [(one.name, one.at) for one in ahead] == [
+        ("due_soon", _at(3, 16, 7)),
+        ("+0", _at(3, 24, 7)),
+        ("overdue", _at(3, 25, 0)),
+        ("+1", _at(3, 25, 7)),
+        ("+3", _at(3, 27, 7)),
+        ("+5", _at(3, 31, 7)),
+    ]
+    # From the officer to the head, and at last to the authority.
+    assert [one.to for one in ahead] == [
+        *(("assignee",), ("assignee", "head"), (), ("assignee",), ("authority",), ("authority",))
+    ]
+
+
+def test_bug_17_nobody_is_told_at_night_nor_while_the_offices_are_closed(filed: Callable[[], str]) -> None:
+    with clock.moved_to(_at(3, 2, 12)):
+        filed()
+        _close(date(2026, 3, 24), suspends_terms=False)
+        known = filed()
+        due = {one.name: one.at for one in clocks.thresholds(_clocks(known)) if one.clock == "answer"}
+    assert _clocks(known)[0].deadline.due_date == date(2026, 3, 24)  # the office is closed, and the term runs on
+    assert due["+0"] == _at(3, 20, 7)
+    for hour in range(24 * 40):
+        with clock.moved_to(_at(3, 2) + timedelta(hours=hour)):
+            tasks.announce()
+    said = [datetime.fromisoformat(one["send_from"]).astimezone(BOGOTA) for one in _told()]
+    assert len(said) > 15
+    for at in said:
+        assert COLOMBIA.is_open(at.date()), at
+        assert at.date() != date(2026, 3, 24)
+        assert time(7) <= at.time() < time(16, 30), at
+
+
+def test_more_time_for_the_citizen_is_a_new_date_and_announced_as_one(
+    api: TestClient, officer: dict[str, str], filed: Callable[[], str]
+) -> None:
+    def lapsed() -> int:
+        return [(one.get("clock"), one.get("threshold")) for one in _told()].count(("citizen_completion", "overdue"))
+
+    with clock.moved_to(_at(3, 6)):
+        path = f"/v1/service-requests/{filed()}/completion-requests"
+        assert api.post(path, json={"what": "Falta la dirección"}, headers=officer).status_code == 200
+    with clock.moved_to(_at(4, 8)):
+        tasks.announce()
+        assert lapsed() == 1
+        # They had asked for it in time; it is entered only now.
+        more = {"reasons": "Pidió más tiempo", "at": _at(4, 6).isoformat()}
+        answer = api.post(f"{path}/extension", json=more, headers=officer)
+        assert answer.status_code == 200, answer.text
+        tasks.announce()
+        assert lapsed() == 1
+    with clock.moved_to(_at(5, 7)):
+        tasks.announce()
+        tasks.announce()
+        assert lapsed() == 2
+
+
+def test_outcomes_say_whether_it_was_asked_and_handed_over_in_time(
+    api: TestClient, officer: dict[str, str], filed: Callable[[], str]
+) -> None:
+    def outcomes(request: str) -> dict[str, str]:
+        with tx() as session:
+            rows = session.scalars(sa.select(StoppedClock).where(StoppedClock.request_id == UUID(request))).all()
+            assert {(row.terms_version != "", row.calendar_version) for row in rows} == {(True, 1)}
+            return {row.clock: row.outcome for row in rows}
+
+    with clock.moved_to(_at(3, 2, 12)):
+        one, two = filed(), filed()
+    for day, request, outcome in ((16, one, "on_time"), (17, two, "late")):
+        with clock.moved_to(_at(3, day)):
+            path = f"/v1/service-requests/{request}"
+            api.post(f"{path}/completion-requests", json={"what": "Falta la dirección"}, headers=officer)
+            assert outcomes(request)["completion_window"] == outcome
+    for day, outcome in ((13, "void"), (18, "on_time"), (30, "late")):  # due on the 16th, copies three open days later
+        with clock.moved_to(_at(3, 2, 12)):
+            body = {"subject": "Copias", "request_type": "copies", "channel": "letter", "petitioner": {"name": "Ana"}}
+            copies = api.post("/v1/service-requests", json=body, headers=officer).json()["id"]
+        with clock.moved_to(_at(3, day)):
+            api.post(f"/v1/service-requests/{copies}/answer", json={"text": "Van."}, headers=officer)
+        with clock.moved_to(_at(3, day, 11)):
+            proof = {"notified_at": _at(3, day, 10, 30).isoformat(), "evidence": "Guía 1"}
+            answer = api.post(f"/v1/service-requests/{copies}/notification", json=proof, headers=officer)
+            assert answer.status_code in (200, 201), answer.text
+        assert outcomes(copies)["copies"] == outcome
+
+
+def test_a_pause_of_the_last_day_is_dated_that_day(
+    api: TestClient, officer: dict[str, str], filed: Callable[[], str]
+) -> None:
+    with clock.moved_to(_at(3, 24)):
+        request = filed()
+        body = {"what": "Falta la dirección"}
+        api.post(f"/v1/service-requests/{request}/completion-requests", json=body, headers=officer)
+        seen = api.get(f"/v1/service-requests/{request}", headers=officer).json()
+    assert (seen["clock"]["paused_since"], seen["clock"]["days_left"]) == ("2026-03-24", 1)
+
+
+def test_bug_17_dates_on_closed_days() -> None:
     chance = random.Random(17)
     for _ in range(2000):
         received = _at(1, 1) + timedelta(hours=chance.randrange(24 * 180))
@@ -301,7 +447,23 @@ def test_bug_23_told_it_is_late_by_a_law_that_was_extended_or_does_not_apply() -
     )
 
 
-def test_bug_24_duplicate_alerts() -> None:
+def test_bug_24_duplicate_alerts(filed: Callable[[], str]) -> None:
+    with clock.moved_to(_at(3, 2, 12)):
+        request = filed()
+    for day in range(2, 32):
+        with clock.moved_to(_at(3, day, 12)), ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda _: tasks.announce(), range(4)))
+            with tx() as session:  # as if each of them had been interrupted
+                session.execute(sa.update(ServiceRequest).values(alarm_at=_at(3, 2)))
+    told = [(one.get("clock", "answer"), one.get("threshold", "overdue")) for one in _told()]
+    assert len(told) == len(set(told))
+    assert {("answer", name) for name in ("due_soon", "+0", "overdue", "+1", "+3", "+5")} <= set(told)
+    with tx() as session:
+        rows = session.scalars(sa.select(Announcement).where(Announcement.request_id == UUID(request))).all()
+    assert len({(row.clock, row.threshold, row.clock_version) for row in rows}) == len(rows) == len(told)
+
+
+def test_bug_24_the_order_of_what_happened_changes_no_alarm() -> None:
     # The instants that alerts go by are the same however often and in whatever order the facts are read.
     acts: list[Act] = [
         Pause(_at(2, 5)),

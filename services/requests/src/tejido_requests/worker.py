@@ -7,7 +7,7 @@ from tejido_requests.clocks import tasks as clocks
 from tejido_requests.db import database
 from tejido_requests.events import HANDLERS
 from tejido_requests.settings import settings
-from tejido_shared.worker import make_worker
+from tejido_shared.worker import kick, make_worker
 
 ANNOUNCE = "requests.announce"
 SEAL = "requests.seal"
@@ -21,7 +21,7 @@ app = make_worker("requests", database, settings(), HANDLERS, TIMETABLE)
 
 @app.task(name=ANNOUNCE, shared=False)
 def announce() -> None:
-    clocks.announce()
+    clocks.announce(lambda: kick(app, ANNOUNCE, "requests"))
 
 
 @app.task(name=TEND_FILES, shared=False)

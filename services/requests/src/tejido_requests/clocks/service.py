@@ -4,6 +4,7 @@ Nothing here counts days: `tejido_requests.deadlines` does. A clock is never sto
 request's row keeps what lists and the sweep need, and `settle` writes it. When a clock stops, its outcome is kept for good.
 """
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
@@ -18,7 +19,7 @@ from sqlalchemy.orm import Session
 from tejido_requests import deadlines
 from tejido_requests.audit.service import entry, record_all
 from tejido_requests.calendars import queries as calendars
-from tejido_requests.deadlines import Act, Calendar, Deadline, Policy
+from tejido_requests.deadlines import Act, Calendar, Closed, Deadline, Policy
 from tejido_requests.models import Announcement, DeskOfficer, HistoryEntry, ServiceRequest, StoppedClock
 from tejido_requests.settings import jurisdiction
 from tejido_shared import contracts
@@ -61,7 +62,8 @@ class History:
 class Clock:
     """One clock of a request: the legal answer's, or one that runs inside it.
 
-    `status`: running, paused, stopped (its duty was done, `on_time` or not), void (nothing came of it).
+    `status`: running, paused, stopped (its duty was done, `on_time` or not), void (nothing came of it). `office`: the days somebody is
+    there to be told.
     """
 
     kind: str
@@ -69,6 +71,7 @@ class Clock:
     deadline: Deadline
     article: str | None
     legal: bool
+    office: Calendar
     status: str = "running"
     stopped_at: datetime | None = None
     on_time: bool | None = None
@@ -201,11 +204,25 @@ def _acts(session: Session | sa.Connection, history: Sequence[History], version:
     return acts
 
 
+_offices: dict[int, Calendar] = calendars.memory()
+
+
+def office_days(session: Session | sa.Connection, version: int) -> Calendar:
+    """The days the offices work. A closure that suspends no term closes them all the same."""
+    if version not in _offices:
+        closed = calendars.closures(session, version)
+        days = {day: Closed(closure.name, closure.act) for closure in closed for day in closure.days()}
+        if len(_offices) > 8:  # the versions tried out in previews are many, each soon forgotten
+            _offices.clear()
+        _offices[version] = Calendar(jurisdiction().counting.weekdays, days)
+    return _offices[version]
+
+
 def clocks(session: Session, request: ServiceRequest | sa.Row[Any], history: Sequence[History]) -> list[Clock]:
     """Every clock of a request, the legal one first. Derived; nothing is written."""
     pack = jurisdiction()
     answer = answer_deadline(session, request, history)
-    calendar = answer.calendar
+    calendar, office = answer.calendar, office_days(session, request.calendar_version)
     procedure, received_at = pack.procedure, request.received_at
     # A partial answer is no answer: drafting one meets no target.
     final = [told for told in history if told.details.get("kind") != "partial"]
@@ -219,29 +236,26 @@ def clocks(session: Session, request: ServiceRequest | sa.Row[Any], history: Seq
             answer,
             request.term_article,
             request.term_kind != "service_commitment",
+            office,
             "void" if void else "stopped" if answer.stopped_at else "paused" if answer.paused else "running",
             answer.stopped_at,
             None if void else answer.on_time,
         )
     ]
 
-    def add(
-        kind: str, started_at: datetime, term: ProcedureTerm | None, done: History | None, *, window: bool = False
-    ) -> None:
+    def add(kind: str, started_at: datetime, term: ProcedureTerm | None, done: History | None) -> None:
         if term is None:
             return
         counted = deadlines.deadline(
             started_at, deadlines.Term(term.unit, term.n), calendar, pack.zone, _stored_policy(request)
         )
-        if done is None and ended is not None and ended.at >= started_at and kind != "appeal":
-            found.append(Clock(kind, started_at, counted, term.article, term.kind == "legal", "void", ended.at))
-        elif done is None:
-            found.append(Clock(kind, started_at, counted, term.article, term.kind == "legal"))
-        else:
-            on_time = None if window else counted.overdue_at is not None and done.at < counted.overdue_at
-            found.append(
-                Clock(kind, started_at, counted, term.article, term.kind == "legal", "stopped", done.at, on_time)
-            )
+        clock = Clock(kind, started_at, counted, term.article, term.kind == "legal", office)
+        if done is not None:
+            on_time = counted.overdue_at is not None and done.at < counted.overdue_at
+            clock = replace(clock, status="stopped", stopped_at=done.at, on_time=on_time)
+        elif ended is not None and ended.at >= started_at and kind != "appeal":
+            clock = replace(clock, status="void", stopped_at=ended.at)
+        found.append(clock)
 
     acknowledged = first["acknowledged"] or next(
         (
@@ -252,7 +266,7 @@ def clocks(session: Session, request: ServiceRequest | sa.Row[Any], history: Seq
         None,
     )
     add("acknowledgement", received_at, procedure.acknowledge, acknowledged)
-    add("completion_window", received_at, procedure.ask_for_completion, first["asked_to_complete"], window=True)
+    add("completion_window", received_at, procedure.ask_for_completion, first["asked_to_complete"])
     asks = [place for place, told in enumerate(history) if told.kind == "asked_to_complete"]
     for place, until in pairwise([*asks, len(history)]):
         # By their order and not by the hour: what was asked, completed and asked again may bear one instant.
@@ -273,20 +287,17 @@ def clocks(session: Session, request: ServiceRequest | sa.Row[Any], history: Seq
         ):
             if days is not None:
                 # What is issued needs no more drafting, whoever wrote it.
-                found.append(_target(kind, days, request, answer, first[act] or first["answered"], ended))
+                done = first[act] or first["answered"]
+                found.append(_target(kind, days, request, answer, office, done, ended))
     if answer.deliver_copies_by is not None and answer.due_date is not None:
-        target = _until(answer, answer.deliver_copies_by)
-        found.append(
-            Clock(
-                "copies",
-                received_at,
-                target,
-                request.term_article,
-                True,
-                "void" if ended else "running",
-                ended.at if ended else None,
-            )
-        )
+        # Copies are owed once the answer is late; then they come with it.
+        copies = _until(answer, answer.deliver_copies_by)
+        clock = Clock("copies", received_at, copies, request.term_article, True, office)
+        if ended is not None:
+            clock = replace(clock, status="void", stopped_at=ended.at)
+            if ended.kind == "notified" and answer.on_time is False and copies.overdue_at is not None:
+                clock = replace(clock, status="stopped", on_time=ended.at < copies.overdue_at)
+        found.append(clock)
     if ended is not None and ended.kind == "notified":
         add("appeal", ended.at, procedure.appeal, None)
     return found
@@ -297,6 +308,7 @@ def _target(
     days: int,
     request: ServiceRequest | sa.Row[Any],
     answer: Deadline,
+    office: Calendar,
     done: History | None,
     ended: History | None,
 ) -> Clock:
@@ -309,10 +321,9 @@ def _target(
     target = _until(answer, min(day, due))
     if done is not None:
         on_time = target.overdue_at is not None and done.at < target.overdue_at
-        return Clock(kind, request.received_at, target, None, False, "stopped", done.at, on_time)
-    return Clock(
-        kind, request.received_at, target, None, False, "void" if ended else "running", ended.at if ended else None
-    )
+        return Clock(kind, request.received_at, target, None, False, office, "stopped", done.at, on_time)
+    status = "void" if ended else "running"
+    return Clock(kind, request.received_at, target, None, False, office, status, ended.at if ended else None)
 
 
 def _until(answer: Deadline, day: date) -> Deadline:
@@ -346,14 +357,14 @@ def thresholds(found: Sequence[Clock]) -> list[Threshold]:
             out.append(Threshold(clock.kind, "overdue", clock.deadline.overdue_at, clock.deadline.due_date))
         for reminder in jurisdiction().reminders:
             if reminder.clock == clock.kind:
-                day = _day_of(reminder.days, clock.deadline)
+                day = _day_of(reminder.days, clock)
                 if day is not None:
                     name = reminder.days if isinstance(reminder.days, str) else f"{reminder.days:+d}"
                     out.append(
                         Threshold(
                             clock.kind,
                             name,
-                            office_opens(clock.deadline.calendar, day),
+                            office_opens(clock.office, day),
                             clock.deadline.due_date,
                             tuple(reminder.to),
                         )
@@ -361,17 +372,23 @@ def thresholds(found: Sequence[Clock]) -> list[Threshold]:
     return sorted(out, key=lambda threshold: threshold.at)
 
 
-def _day_of(days: int | str, deadline: Deadline) -> date | None:
-    """The open day of a reminder: before or on the due date never later than that, after it never earlier."""
-    due, calendar = deadline.due_date, deadline.calendar
+def _day_of(days: int | str, clock: Clock) -> date | None:
+    """The day of a reminder, on which the offices work: before or on the due date never later than that, after it never earlier."""
+    due, calendar = clock.deadline.due_date, clock.deadline.calendar
     if due is None:
         return None
     if isinstance(days, str):
-        return deadline.due_soon_from
+        soon = clock.deadline.due_soon_from
+        return soon and _last_open(clock.office, soon)
     if days > 0:
-        return calendar.open_after(due, days)
-    last = due if calendar.is_open(due) else calendar.open_before(calendar.open_from(due), 1)
-    return calendar.open_before(last, -days) if days else last
+        return clock.office.open_from(calendar.open_after(due, days))
+    last = _last_open(calendar, due)
+    return _last_open(clock.office, calendar.open_before(last, -days) if days else last)
+
+
+def _last_open(calendar: Calendar, day: date) -> date:
+    """`day` if it is open, else the open day before it."""
+    return day if calendar.is_open(day) else calendar.open_before(calendar.open_from(day), 1)
 
 
 def office_opens(calendar: Calendar, day: date) -> datetime:
@@ -419,11 +436,14 @@ def first_alarm(session: Session, request: ServiceRequest, history: Sequence[His
 def settle(session: Session, request: ServiceRequest, history: Sequence[History], instant: datetime) -> list[Clock]:
     """Writes on the request's row what its clocks now are, and keeps the outcome of those that have stopped. Returns the clocks.
 
-    `clock_version` grows when the due date moves, so that the thresholds of a new date are announced anew.
+    `clock_version` grows when the due date moves, or the citizen's, so that the thresholds of a new date are announced anew.
     """
     found = clocks(session, request, history)
     answer = found[0].deadline
-    if answer.due_date != request.due_date:
+    citizen = next((clock for clock in reversed(found) if clock.kind == "citizen_completion"), None)
+    until = citizen.deadline.due_date if citizen is not None and citizen.status == "running" else None
+    given_more_time = until != request.citizen_due_date and any(told.kind == "completion_extended" for told in history)
+    if answer.due_date != request.due_date or given_more_time:
         request.clock_version += 1
     request.effective_receipt_date = answer.effective_receipt_date
     request.due_date, request.overdue_at = answer.due_date, answer.overdue_at
@@ -431,9 +451,7 @@ def settle(session: Session, request: ServiceRequest, history: Sequence[History]
     request.days_left = answer.days_left
     request.extended_by = answer.added or None
     request.on_time = found[0].on_time
-    citizen = next((clock for clock in reversed(found) if clock.kind == "citizen_completion"), None)
-    waiting = citizen is not None and citizen.status == "running"
-    request.citizen_due_date = citizen.deadline.due_date if citizen is not None and waiting else None
+    request.citizen_due_date = until
     request.alarm_at = _next_alarm(session, request, found, instant)
     _keep_outcomes(session, request, found)
     return found
@@ -516,17 +534,19 @@ def announce(session: Session, instant: datetime) -> int:
 
     Its cost follows what is due, not what is open: a partial index holds the alarms. Several sweeps at once share the work.
     """
+    version = session.execute(calendars.IN_FORCE).scalar_one()  # before the rows, as whoever writes them does
     requests = session.execute(_DUE, {"instant": instant}).all()
     if not requests:
         return 0
     ids = [request.id for request in requests]
+    opens = in_office_hours(office_days(session, version), instant)
     told, past = announced(session, ids), histories(session, ids)
     rows: list[dict[str, Any]] = []
     entries: list[dict[str, Any]] = []
     events: list[tuple[contracts.Event, int]] = []
     next_alarms, overdue = [], []
     for request in requests:
-        ahead, opens = _ahead(session, request, past[request.id], instant)
+        ahead = _ahead(session, request, past[request.id])
         new = [t for t in ahead if t.at <= instant and announced_as(request, t) not in told]
         reminders = _of_use(new, past[request.id])
         for threshold in new:
@@ -545,7 +565,7 @@ def announce(session: Session, instant: datetime) -> int:
         overdue.append(next((t.at for t in new if (t.clock, t.name) == ("answer", "overdue")), None))
         next_alarms.append(next((t.at for t in ahead if t.at > instant), None))
     if rows:
-        session.execute(_ANNOUNCE, rows)
+        session.execute(_ANNOUNCE, {"rows": json.dumps(rows, default=str)})
     record_all(session, entries)
     session.execute(_ON, {"ids": ids, "alarms": next_alarms, "overdue": overdue})
     emit_all(session, _addressed(session, events))
@@ -565,18 +585,17 @@ def _of_use(passed: Sequence[Threshold], history: Sequence[History]) -> set[Thre
     return {*missed[-1:], *{threshold.clock: threshold for threshold in reminders if threshold not in missed}.values()}
 
 
-_ANNOUNCE = insert(Announcement).on_conflict_do_nothing()
+_ANNOUNCE = sa.text(
+    "insert into announcement (request_id, clock, threshold, clock_version, at, told) select * from"
+    " jsonb_to_recordset(cast(:rows as jsonb)) as new(request_id uuid, clock text, threshold text, clock_version int,"
+    " at timestamptz, told boolean) on conflict do nothing"
+)
 
 
-def _ahead(
-    session: Session, request: sa.Row[Any], history: Sequence[History], instant: datetime
-) -> tuple[list[Threshold], datetime]:
-    """The thresholds of a request, and when the offices open."""
-    calendar = calendars.calendar(session, request.calendar_version, request.request_type)
-    opens = in_office_hours(calendar, instant)
+def _ahead(session: Session, request: sa.Row[Any], history: Sequence[History]) -> list[Threshold]:
     if any(told.kind != "received" for told in history):
-        return thresholds(clocks(session, request, history)), opens
-    return _thresholds_of_quiet(session, request, history), opens
+        return thresholds(clocks(session, request, history))
+    return _thresholds_of_quiet(session, request, history)
 
 
 def _told(request: sa.Row[Any], threshold: Threshold, opens: datetime) -> contracts.Event:

@@ -43,7 +43,7 @@ def clock_out(
         due_soon_from=counted.due_soon_from,
         overdue=is_overdue(request),
         remaining=None if counted.stopped_at else counted.remaining(now().astimezone(zone).date()),
-        paused_since=counted.frozen[-1][0] if counted.paused else None,
+        paused_since=counted.asked_on[-1] if counted.paused else None,
         days_left=counted.days_left,
         complete_until=request.citizen_due_date,
         stopped_at=counted.stopped_at,

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from babel.dates import format_date, format_interval, format_skeleton
 
 from tejido_requests.deadlines import Act, CountedDay, Deadline, Retype, Unit
-from tejido_shared import i18n
+from tejido_shared import contracts, i18n
 
 PACKAGE = "tejido_requests"
 
@@ -37,8 +37,8 @@ def lines(
 ) -> list[str]:
     """The whole derivation, a line for each step and each day, to the due date or `until`.
 
-    `acts` as they were given to `deadline`: without them, what the law did not admit goes unsaid. `basis` is none for a date that
-    the asking authority set.
+    `acts` as they were given to `deadline`: without them, what the law did not admit goes unsaid. `basis` is none where no rule was
+    named, and for a date that the asking authority set.
     """
     return list(_Words(found, basis, zone, language).lines(received_at, acts, until))
 
@@ -46,6 +46,12 @@ def lines(
 def summary(found: Deadline, basis: Basis | None, today: date, zone: ZoneInfo, language: str) -> str:
     """Where the count stands on `today`, and which days it has left out; those left out in a row for one reason go together."""
     return " ".join(_Words(found, basis, zone, language).summary(today))
+
+
+def days(found: Deadline, language: str) -> list[contracts.CountedDay]:
+    """Each day of the count with its ordinal, or the reason why it does not count."""
+    said = _Words(found, None, ZoneInfo("UTC"), language)
+    return [contracts.CountedDay(day=one.day, ordinal=one.ordinal, why_not=said.why_not(one)) for one in found.days()]
 
 
 class _Words:
@@ -59,7 +65,10 @@ class _Words:
         return i18n.text(PACKAGE, f"words.{code}", self.language, **params)
 
     def day(self, day: date) -> str:
-        return format_date(day, "full", self.language)
+        said = format_date(day, "full", self.language)
+        return (
+            said.replace(",", "", 1) if self.language == "es" else said
+        )  # no comma between weekday and day in Spanish
 
     def length(self, unit: Unit, n: int) -> str:
         return self.say(f"length.{unit}.{'one' if n == 1 else 'many'}", n=n)
@@ -100,8 +109,10 @@ class _Words:
 
     def _term(self) -> str:
         term = self.found.term
-        if term is None or self.basis is None:
+        if term is None:
             return self.say("term.set")
+        if self.basis is None:
+            return self.say("term.plain", length=self.length(term.unit, term.n))
         return self.say(f"term.{self.basis.kind}", length=self.length(term.unit, term.n), article=self.basis.article)
 
     def _count(self, until: date | None) -> Iterator[str]:
@@ -115,7 +126,7 @@ class _Words:
         if until is None and found.paused:
             until = found.asked_on[-1]
         for one in found.days(until):
-            why = self._why_not(one)
+            why = self.why_not(one)
             if why is None:
                 within = found.due_date is None or one.day <= found.due_date
                 code = "day.counted" if within else "day.beyond"
@@ -134,13 +145,14 @@ class _Words:
         length = self.length("months", found.length)
         received = self.day(found.effective_receipt_date)
         yield self.say("first.months", length=length, received=received, nominal=self.day(nominal))
-        for (_, until), asked in zip(found.frozen, found.asked_on, strict=True):
+        for (_, until), asked, end in zip(found.frozen, found.asked_on, found.months_end(), strict=False):
             if until is not None:
-                yield self.say("pause.between", asked=self.day(asked), until=self.day(until))
-        if not found.frozen and found.due_date != nominal:
+                yield self.say("pause.between", asked=self.day(asked), until=self.day(until), end=self.day(end))
+                nominal = end
+        if found.due_date is not None and found.due_date != nominal:
             yield self.say("months_rolled", day=self.day(nominal), why=self._closed(nominal))
 
-    def _why_not(self, one: CountedDay) -> str | None:
+    def why_not(self, one: CountedDay) -> str | None:
         if one.ordinal is not None:
             return None
         if one.paused_since is not None:
@@ -160,10 +172,14 @@ class _Words:
 
     def _due(self) -> str:
         found = self.found
+        if found.due_date is None and found.stopped_at is not None:
+            return self.say("was_paused", day=self.day(found.asked_on[-1]))
         if found.due_date is None:
             left = self.length(self._left_in(), found.days_left or 0)
             return self.say("paused", day=self.day(found.asked_on[-1]), left=left)
-        return self.say("due", day=self.day(found.due_date), until=self._until())
+        return self.say(
+            "due" if found.stopped_at is None else "was_due", day=self.day(found.due_date), until=self._until()
+        )
 
     def _left_in(self) -> Unit:
         term = self.found.term
@@ -220,7 +236,7 @@ class _Words:
         days: list[date] = []
         reason: str | None = None
         for one in self.found.days():
-            why = self._paused(one.day) or self._why_not(one)
+            why = self._paused(one.day) or self.why_not(one)
             if days and why != reason and reason is not None:
                 yield days, reason
                 days = []
