@@ -27,10 +27,13 @@ from tejido_requests.calendars import service as calendars
 from tejido_requests.clocks import service as clocks
 from tejido_requests.db import database, tx
 from tejido_requests.desk import completion, extensions, family, service
+from tejido_requests.documents import Chart
+from tejido_requests.documents.typesetting import Words
 from tejido_requests.intake.schemas import Petitioner
 from tejido_requests.intake.service import Filing, Place, file
 from tejido_requests.models import CalendarVersion, ClosureRecord, Rating, ServiceRequest
-from tejido_requests.reports import opendata
+from tejido_requests.reports import opendata, papers
+from tejido_requests.reports.schemas import Figures, Group
 from tejido_requests.settings import jurisdiction
 from tejido_shared import clock
 from tejido_shared.db import Database
@@ -644,7 +647,21 @@ def test_the_figures_as_csv_are_the_figures(api: TestClient, auditor: dict[str, 
         assert int(row["overdue_0_5"]) == group["ageing"][0]["overdue"]
 
 
-def test_the_report_as_pdf(api: TestClient, auditor: dict[str, str]) -> None:
+def test_bars_are_as_long_as_what_was_answered_or_is_pending(databases: dict[str, Database]) -> None:
+    """What is paused is pending: of the table's columns, all but what was closed otherwise."""
+    blank: dict[str, Any] = {name: 0 for name in Figures.model_fields if name != "ageing"}
+    groups = [
+        Group(**blank | {"on_time": 1, "late": 2, "open": 3, "paused": 4, "overdue": 5}, ageing=[], type=code)
+        for code in ("complaint", "claim")
+    ]
+    section = papers._counts("type", groups, groups[0], {}, Words("es", "CO"))
+    chart = section.parts[1]
+    assert isinstance(chart, Chart)
+    assert [values for _, values in chart.bars] == [(1, 2, 7, 5)] * 2
+    assert chart.series == ("A tiempo", "Tarde", "En término o suspendidas", "Vencidas")
+
+
+def test_the_report_as_pdf(api: TestClient, auditor: dict[str, str], issuer: Issuer) -> None:
     with clock.moved_to(_at(4, 3)):
         _answer(_file(_at(3, 2)), _at(3, 9))
         _file(_at(3, 2), request_type="copies")
@@ -660,6 +677,14 @@ def test_the_report_as_pdf(api: TestClient, auditor: dict[str, str]) -> None:
     ):
         assert said in text, said
     assert "document." not in text
+    assert "Limitado" not in text
+    limited = api.get(
+        "/v1/reports/pqrsd.pdf",
+        params={"from": "2026-03-01", "to": "2026-03-31"},
+        headers=issuer.headers(f"jefatura:{jurisdiction().offices[0].code}"),
+    )
+    first = pypdfium2.PdfDocument(limited.content)[0].get_textpage().get_text_range()
+    assert f"Limitado a: {jurisdiction().offices[0].name}" in re.sub(r"\s+", " ", first)
     english = api.get(
         "/v1/reports/pqrsd.pdf",
         params={"from": "2026-03-01", "to": "2026-03-31"},

@@ -76,7 +76,10 @@ class OnTime:
 
 @dataclass(frozen=True)
 class Report:
-    """`start` and `end` are both in the period. `method`: further notes on how it was computed, below the standing ones."""
+    """`start` and `end` are both in the period. `limited`: what it is limited to, if not of all the entity; it is told beside the period.
+
+    `method`: further notes on how it was computed, below the standing ones.
+    """
 
     entity: Entity
     country: str
@@ -88,6 +91,7 @@ class Report:
     figures: tuple[Figure, ...]
     sections: tuple[Section, ...]
     method: tuple[str, ...] = ()
+    limited: str = ""
     language: Language = "es"
 
 
@@ -115,7 +119,7 @@ def report(of: Report) -> bytes:
         words,
         of.entity,
         title=words.law("report.title"),
-        subtitle=period,
+        subtitle=f"{period}. {of.limited}" if of.limited else period,
         footer=f"{of.entity.short_name} · {words.law('report.title')}",
         blocks=blocks,
         at=of.issued_at,

@@ -29,7 +29,7 @@ from tejido_requests.settings import jurisdiction
 from tejido_shared.clock import now
 
 _COUNTS = ("received", "on_time", "late", "open", "overdue", "paused")
-_BARS = ("on_time", "late", "open", "overdue")
+_BARS = ("on_time", "late", "pending", "overdue")
 _SHORT = ("received", "on_time", "late", "open", "overdue", "paused", "other")
 
 
@@ -51,8 +51,9 @@ def pdf(of: schemas.PqrsdOut, language: Language) -> bytes:
         ("area", of.by_area),
     ]
     method = [words.say("report.method.period"), words.say("report.method.pauses"), words.say("report.method.history")]
+    limited = ""
     if of.offices is not None:
-        method.insert(0, words.say("report.method.offices", offices=", ".join(_named(of.offices, names["office"]))))
+        limited = words.say("report.limited", offices=", ".join(_named(of.offices, names["office"])))
     return report(
         Report(
             entity=pack.entity,
@@ -60,6 +61,7 @@ def pdf(of: schemas.PqrsdOut, language: Language) -> bytes:
             zone=pack.zone,
             start=of.start,
             end=of.end,
+            limited=limited,
             issued_at=now(),
             on_time=OnTime(total.on_time, total.on_time + total.late, total.overdue),
             figures=(
@@ -125,10 +127,11 @@ def _counts(by: Dimension, groups: Sequence[Group], total: Figures, names: dict[
         note=words.say("report.method.ranking") if by == "area" else "",
     )
     parts: tuple[Table | Chart | str, ...] = (table,)
+    # What is paused is pending too: without it a bar would be shorter than its row in the table.
     bars = [
-        (_label(group, by, names, words), tuple(getattr(group, name) for name in _BARS))
+        (_label(group, by, names, words), bar)
         for group in groups
-        if any(getattr(group, name) for name in _BARS)
+        if any(bar := (group.on_time, group.late, group.open + group.paused, group.overdue))
     ]
     if len(bars) > 1 and by != "area":
         series = tuple(words.say(f"report.column.{name}") for name in _BARS)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import tempfile
 from collections.abc import Generator, Iterator
 from datetime import date, datetime
@@ -24,7 +25,9 @@ MOST_ROWS_OF_A_SHEET = 1_048_575
 _BATCH = 500
 _CHUNK = 1 << 16
 _IN_MEMORY = 8 << 20
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FORMULA = re.compile(r"^(?=[\t\r\n])|(?:^|(?<=[;\t\r\n]))(?=[^\S\t\r\n]*[=+\-@])")
+"""Where a spreadsheet would compute. Not only at the beginning: where a comma separates decimals it takes `;` and not `,` for the end of a
+cell, sees no quotes, and then a new line is a new row."""
 _PLAIN = (
     *("number", "received_at", "type_name", "office", "channel", "verbal", "area", "status", "assignee", "due_date"),
     *("overdue", "extended_by", "answer_number", "answered_at", "notified_at", "closed_at", "on_time", "priority"),
@@ -80,9 +83,7 @@ class _Table:
         if isinstance(value, datetime):
             return value.astimezone(self._zone).replace(microsecond=0, tzinfo=None)
         if isinstance(value, str):
-            value = self._words.get(name, {}).get(value, value)
-            # A spreadsheet would compute it.
-            return f"'{value}" if value.startswith(_FORMULA) else value
+            return _FORMULA.sub("'", self._words.get(name, {}).get(value, value))
         return value  # type: ignore[no-any-return]
 
 

@@ -81,6 +81,8 @@ def _conditions(
     for name in ("project_id", "organization_id", "parent_id", "priority", "anonymous", "confidential", "on_time"):
         if (value := getattr(asked, name)) is not None:
             found.append(getattr(ServiceRequest, name) == value)
+    if asked.organization_id is not None:
+        found.append(~ServiceRequest.confidential)  # it may be who asks
     if asked.assignee is not None:
         subject = principal.subject if asked.assignee == "me" else asked.assignee
         found.append(ServiceRequest.assignee.is_(None) if subject == "none" else ServiceRequest.assignee == subject)
@@ -106,8 +108,8 @@ def _conditions(
         found.append(due_order <= asked.due_until)
     if asked.due_within is not None:
         found += _due_within(session, asked.due_within)
-    found += _between(ServiceRequest.received_at, asked.received_from, asked.received_until)
-    found += _between(ServiceRequest.closed_at, asked.closed_from, asked.closed_until)
+    found += between(ServiceRequest.received_at, asked.received_from, asked.received_until)
+    found += between(ServiceRequest.closed_at, asked.closed_from, asked.closed_until)
     if asked.near is not None:
         found += _near(asked.near, asked.radius)
     if asked.text is not None:
@@ -135,7 +137,7 @@ def _due_within(session: Session, days: int) -> list[sa.ColumnElement[bool]]:
     ]
 
 
-def _between(column: Any, first: date | None, last: date | None) -> list[sa.ColumnElement[bool]]:
+def between(column: Any, first: date | None, last: date | None) -> list[sa.ColumnElement[bool]]:
     """Local days, both included."""
     zone = jurisdiction().zone
     found: list[sa.ColumnElement[bool]] = []

@@ -71,7 +71,7 @@ class RequestFilter(Strict):
     priority: bool | None = None
     anonymous: bool | None = None
     confidential: bool | None = None
-    organization_id: UUID | None = None
+    organization_id: UUID | None = Field(None, description="Never finds those whose petitioner is confidential")
     project_id: UUID | None = None
     parent_id: UUID | None = Field(None, description="The children of this request")
     has_children: bool | None = None

@@ -28,8 +28,8 @@ def save_view(session: Session, caller: Principal, name: str, office: str | None
 def change_view(session: Session, caller: Principal, view: SavedView, changes: dict[str, Any]) -> None:
     """`changes` holds name, office or query."""
     check_may_change(caller, view)
-    values = {"name": view.name, "office": view.office, "query": query_of(view)} | changes
-    _set(session, caller, view, **values)
+    query = changes["query"] if "query" in changes else query_of(view)
+    _set(session, caller, view, changes.get("name", view.name), changes.get("office", view.office), query)
 
 
 def check_may_change(caller: Principal, view: SavedView) -> None:

@@ -16,6 +16,7 @@ import snowballstemmer
 from tejido_requests.settings import settings
 
 _WORD = re.compile(r"\w+")
+_THOUSANDS = re.compile(r"(?<=\d)\.(?=\d{3}\b)")
 _LONGEST = 2000
 """Different words of one request that are remembered."""
 _EMPTY_WORDS = """
@@ -53,13 +54,19 @@ def _token(form: str, place: int = 0) -> str:
 def _stems(word: str) -> frozenset[str]:
     """Of the word as written and of the word without accents: the stemmer knows «pidió», people type «pidio»."""
     folded = fold(word)
-    if folded in _EMPTY or (len(folded) < 3 and not folded.isdigit()):
+    if folded in _EMPTY or (len(folded) < 3 and folded.isalpha()):
         return frozenset()
-    return frozenset(f"t{fold(_stemmer().stemWord(form))}" for form in (word, folded))
+    return frozenset(f"t{_one_plural(fold(_stemmer().stemWord(form)))}" for form in (word, folded))
+
+
+def _one_plural(stem: str) -> str:
+    """What the stemmer leaves apart of short words: «vías» becomes «via», and «luz» «luc», as «luces» is."""
+    return re.sub(r"(?<=[aeiou])s$", "", re.sub(r"z$", "c", stem))
 
 
 def _words(text: str) -> list[str]:
-    return _WORD.findall(unicodedata.normalize("NFC", text.lower()))
+    """A number is one word, with or without points between its thousands."""
+    return _WORD.findall(_THOUSANDS.sub("", unicodedata.normalize("NFC", text.lower())))
 
 
 def _of_texts(texts: Iterable[str | None]) -> set[str]:
@@ -90,7 +97,7 @@ def asked_for(text: str, *, persons: bool) -> list[list[str]]:
     """For each word that says something the tokens of which a request must have one; with `persons` also as part of a name or as an
     identification."""
     found = []
-    for word in _words(re.sub(r"(?<=\d)\.(?=\d{3}\b)", "", text) if persons else text):
+    for word in _words(text):
         if forms := set(_stems(word)):
             if persons:
                 forms |= _of_names([word]) | _of_identifications([word])
