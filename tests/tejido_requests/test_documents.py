@@ -3,6 +3,7 @@
 import random
 import re
 import threading
+import time
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -377,14 +378,35 @@ def test_no_word_runs_off_the_page() -> None:
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        ("Gracias 👍🏽 👨‍👩‍👧", "Gracias [U+1F44D][U+1F3FD] [U+1F468]"),
-        ("中文请求", "[U+4E2D][U+6587][U+8BF7][U+6C42]"),
+        ("Gracias 👍🏽 👨‍👩‍👧", "Gracias [U+1F44D U+1F3FD] [U+1F468 U+1F469 U+1F467]"),
+        ("中文请求", "[U+4E2D U+6587 U+8BF7 U+6C42]"),
         ("a\u202eb \x07 \ue000 \ufffe \ufeffc", "a[U+202E]b [U+0007] [U+E000] [U+FFFE] c"),
+        ("🎉🎉🎉 ¡Listo!", "[U+1F389 ×3] ¡Listo!"),
         ("é\u20e3 1\u20e3 \ud800", "é[U+20E3] 1[U+20E3] ?"),
     ],
 )
 def test_what_no_font_draws_is_printed_by_number(text: str, shown: str) -> None:
     says(receipt(replace(SHORT, subject=text)), shown, "número Unicode", SHORT.number)
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "2026-01-02 " * 1800,
+        f"{'w' * 24} " * 800,
+        "1" * 20_000,
+        "x\n\n" * 6600,
+        "😀" * 20_000,
+        "".join(chr(0x4E00 + n) for n in range(20_000)),
+        "a" + "".join(chr(0x300 + n % 0x6F) for n in range(20_000)),
+    ],
+    ids=["dates", "long words", "one word", "paragraphs", "one emoji", "another script", "marks on a letter"],
+)
+def test_the_longest_texts_are_printed_and_soon(subject: str) -> None:
+    """20,000 characters are let in, and anybody may print their own receipt."""
+    started = time.monotonic()
+    says(receipt(replace(SHORT, subject=subject)), SHORT.number)
+    assert time.monotonic() - started < 8  # it was 80 s, or no receipt at all
 
 
 def test_every_character_there_is_can_be_filed() -> None:

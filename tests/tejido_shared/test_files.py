@@ -8,6 +8,7 @@ import socket
 import socketserver
 import struct
 import threading
+import time
 import tracemalloc
 import zipfile
 from collections.abc import Callable, Iterator
@@ -60,9 +61,9 @@ def refusal(store: Store, content: bytes, name: str) -> str:
     return caught.value.code
 
 
-def zipped(parts: dict[str, bytes]) -> bytes:
+def zipped(parts: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as package:
+    with zipfile.ZipFile(buffer, "w", method) as package:
         for name, content in parts.items():
             package.writestr(name, content)
     return buffer.getvalue()
@@ -217,6 +218,8 @@ def _crowded_zip() -> bytes:
         ("a.bat", b"del *.*", "file_name_contradicts"),
         ("a.docx", zipped(DOCX)[:-5], "file_damaged"),
         ("a.docx", _lying_docx(), "file_damaged"),
+        ("a.docx", zipped(DOCX, zipfile.ZIP_LZMA), "file_damaged"),  # which would say how much memory it wants
+        ("a.docx", zipped(DOCX, zipfile.ZIP_BZIP2), "file_damaged"),
         ("a.docx", _encrypted_docx(), "file_encrypted"),
         ("a.docx", zipped({**DOCX, "word/b.xml": bytes(201 * MEGA)}), "file_unpacks_too_large"),
         ("a.docx", _crowded_zip(), "file_unpacks_too_large"),
@@ -369,6 +372,17 @@ def test_heic_that_is_broken_breaks_nothing(store: Store, place: int) -> None:
     with suppress(Refused):
         kept = keep(store, bytes(sent), "a.heic")
         assert len(b"".join(store.read(kept.key))) == len(sent)
+
+
+def test_heic_that_announces_extents_without_end_is_refused_at_once(store: Store) -> None:
+    items = b"".join(struct.pack(">HHH", 1, 0, 65_535) for _ in range(1000))
+    iloc = _box(b"iloc", struct.pack(">IHH", 0, 0, 1000) + items)
+    exif = _box(b"iinf", struct.pack(">IH", 0, 1) + _box(b"infe", struct.pack(">IHH4s", 2 << 24, 2, 0, b"Exif")))
+    ftyp = _box(b"ftyp", b"heic" + bytes(4) + b"mif1heic")
+    started = time.monotonic()
+    assert refusal(store, ftyp + _box(b"meta", bytes(4) + exif + iloc), "a.heic") == "file_damaged"
+    assert refusal(store, ftyp + _box(b"free", b"") * 2_000_000, "a.heic") == "file_damaged"
+    assert time.monotonic() - started < 5
 
 
 @pytest.mark.parametrize(

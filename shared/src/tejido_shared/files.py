@@ -19,7 +19,7 @@ import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -79,7 +79,12 @@ MEGAPIXELS = 25
 """Largest photo: decoded it takes four bytes a pixel, and a process decodes one at a time."""
 _ORIENTATION = 0x0112  # of Exif
 _ZIP_DIRECTORY = 1 << 20
+_ZIP_METHODS = {
+    zipfile.ZIP_STORED,
+    zipfile.ZIP_DEFLATED,
+}  # what office programs write; LZMA asks for memory as it likes
 _HEIC_DIRECTORY = 1 << 20
+_HEIC_BOXES = 1000
 
 _HEAD = struct.Struct(">B16sQ?")  # format, object, position, whether it is the last
 _FORMAT = 0xFF  # in no UTF-8 text, so nothing that `personal.seal` made under the same key passes for a chunk
@@ -97,6 +102,21 @@ class Altered(Exception):  # noqa: N818
 
 class ScannerUnavailable(Exception):  # noqa: N818
     """No scanner is configured, or it gave no verdict; try again later."""
+
+
+class StoreUnavailable(Exception):  # noqa: N818
+    """The place where files are kept cannot be reached, or takes no more; try again later."""
+
+
+@contextmanager
+def _reached() -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except (obstore.exceptions.BaseError, OSError) as error:
+        log.error("store_unavailable", error=type(error).__name__)  # noqa: TRY400 - its words may name paths and hosts
+        raise StoreUnavailable from None
 
 
 @dataclass(frozen=True)
@@ -179,7 +199,8 @@ class Store:
 
         A scanner that does not answer loses no petition: the file is kept with `scanned` None, for `rescan`. Raises `Refused` on
         the field `file`: file_too_large, file_empty, file_type_not_allowed, file_name_contradicts, file_damaged, file_encrypted,
-        file_unpacks_too_large, photo_too_large, file_infected; nothing is kept then.
+        file_unpacks_too_large, photo_too_large, file_infected; nothing is kept then. Raises `StoreUnavailable` too, as all that
+        reaches for the store does.
         """
         with (
             tempfile.SpooledTemporaryFile(max_size=CHUNK) as file,
@@ -202,9 +223,11 @@ class Store:
             for piece in _pieces(clean):
                 digest.update(piece)
                 size += len(piece)
-            # One part in flight beside the one that is being sealed.
-            obstore.put(self._objects, self._path(key), self._sealed(key, clean), use_multipart=True, max_concurrency=1)
-            self._make_durable(key)
+            with _reached():
+                # One part in flight beside the one that is being sealed.
+                sealed = self._sealed(key, clean)
+                obstore.put(self._objects, self._path(key), sealed, use_multipart=True, max_concurrency=1)
+                self._make_durable(key)
         return Kept(key, name, media_type, size, digest.hexdigest(), scanned)
 
     def read(self, key: UUID) -> Iterator[bytes]:
@@ -212,8 +235,9 @@ class Store:
 
         Raises `FileNotFoundError` and `Altered` at once where the beginning shows it; `Altered` later ends an answer that has begun.
         """
-        chunks = self._opened(key, obstore.get(self._objects, self._path(key)).stream(min_chunk_size=CHUNK))
-        first = next(chunks)
+        with _reached():
+            chunks = self._opened(key, obstore.get(self._objects, self._path(key)).stream(min_chunk_size=CHUNK))
+            first = next(chunks)
 
         def content() -> Iterator[bytes]:
             yield first
@@ -231,13 +255,14 @@ class Store:
 
     def delete(self, key: UUID) -> None:
         """Removes the file for good; one that is not there is no error."""
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError), _reached():
             obstore.delete(self._objects, self._path(key))
 
     def exists(self, key: UUID) -> bool:
         """Whether there is a file under this key; says nothing of its content."""
         try:
-            obstore.head(self._objects, self._path(key))
+            with _reached():
+                obstore.head(self._objects, self._path(key))
         except FileNotFoundError:
             return False
         return True
@@ -288,7 +313,7 @@ class Store:
         answer = b""
         try:
             with socket.create_connection((host.strip("[]"), int(port)), timeout=5) as clamd:
-                clamd.settimeout(60)
+                clamd.settimeout(30)  # less than a gateway waits for us
                 clamd.sendall(b"zINSTREAM\0")
                 for piece in content:
                     clamd.sendall(struct.pack(">I", len(piece)) + piece)
@@ -414,6 +439,8 @@ def _recognize_package(file: IO[bytes]) -> str | None:
             entries = package.infolist()
             if any(entry.flag_bits & 1 for entry in entries):
                 raise Refused("file_encrypted", "file")
+            if any(entry.compress_type not in _ZIP_METHODS for entry in entries):
+                raise _damaged()
             if sum(entry.file_size for entry in entries) > UNPACKED_MEGABYTES * 1_000_000:
                 raise Refused("file_unpacks_too_large", "file", megabytes=UNPACKED_MEGABYTES)
             for entry in entries:  # zipfile stops at the size that was declared, and then the checksum tells a lie
@@ -487,9 +514,12 @@ def _blank_heic(file: IO[bytes]) -> None:
     Its orientation is a property of the picture and not in the Exif, so it stays.
     """
     size = file.seek(0, os.SEEK_END)
-    position, directory = 0, None
+    position, directory, boxes = 0, None, 0
     try:
         while position < size:
+            boxes += 1
+            if boxes > _HEIC_BOXES:
+                raise ValueError("boxes")
             file.seek(position)
             header = file.read(16).ljust(16, b"\0")
             length, kind = struct.unpack_from(">I4s", header)
@@ -550,6 +580,8 @@ def _heic_metadata(offset: int, meta: bytes) -> Iterator[tuple[int, int]]:
     number(4)
     sizes = number(2)
     offset_size, length_size, base_size, index_size = (sizes >> shift & 15 for shift in (12, 8, 4, 0))
+    if not offset_size + length_size:  # then a few bytes could announce extents without end
+        raise ValueError("iloc")
     wide = 2 if version < 2 else 4
     for _ in range(number(wide)):
         item = number(wide)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -29,12 +30,14 @@ _LETTER = {"BZ", "CA", "CL", "CO", "CR", "GT", "MX", "NI", "PA", "PH", "PR", "SV
 _LINE_END = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 _INVISIBLE = re.compile("[\xad\u200b-\u200f\u2060-\u2064\ufe00-\ufe0f\ufeff]")
 _STRANGE = re.compile(
-    "[^\n -~\xa1-\u052f\u05d0-\u05ea\u060c\u061b\u061f\u0621-\u063a\u0641-\u064a\u0660-\u0669\u1e00-\u2029\u202f-\u2065\u2070-\u2bff"
+    "(?:[^\n -~\xa1-\u052f\u05d0-\u05ea\u060c\u061b\u061f\u0621-\u063a\u0641-\u064a\u0660-\u0669\u1e00-\u2029\u202f-\u2065\u2070-\u2bff"
     "\U0001d400-\U0001d7ff]|[\u2066-\u2069]|(?<=[\u05d0-\u06ff])[\u0300-\u036f\u0483-\u0489\u20d0-\u20f0]+"
+    "|(?<=[\u0300-\u036f]{4})[\u0300-\u036f]+)+"
 )
 """What typst is not given to draw: scripts and pictures that its fonts lack, marks that show text in another order than it was written,
-and marks on right-to-left letters, at which it panics (typst/typst#8667)."""
-_UNSURE = re.compile("[^\n -~\xa1-\xac\xae-\xff]")
+marks on right-to-left letters, at which it panics (typst/typst#8667), and
+more than four marks on a letter, over which it takes its time."""
+_UNSURE = re.compile("[^\n -~\xa1-\xac\xae-\xff]+")
 """What not every font draws."""
 _REFUSED = re.compile(r'^error: .*?"(.*)"', re.MULTILINE)
 _ESCAPED = re.compile(r"\\u\{([0-9a-f]+)\}")
@@ -101,8 +104,8 @@ def pdf(
 ) -> bytes:
     """The document, dated `at`. The same words and instant give the same bytes.
 
-    A character that no font at hand draws (an emoji, Chinese) is printed as its Unicode number, [U+1F600], and a line says so: an
-    official record drops nothing.
+    A character that no font at hand draws (an emoji, Chinese) is printed as its Unicode number, [U+1F600], three of them as
+    [U+1F600 ×3], and a line says so: an official record drops nothing.
     """
     data: dict[str, Any] = {
         "language": words.language,
@@ -125,11 +128,11 @@ def pdf(
     try:
         return _compiled(data, at)
     except typst.TypstError as error:
-        table = str.maketrans(_refused(error.diagnostic))
+        refused = _refused(error.diagnostic)
     if notice not in data["blocks"]:
         data["blocks"].append(notice)
     try:
-        return _compiled(_mapped(data, lambda text: text.translate(table)), at)
+        return _compiled(_mapped(data, lambda text: refused.sub(_numbers_of, text)), at)
     except typst.TypstError:
         return _compiled(_mapped(data, lambda text: _UNSURE.sub(_numbers_of, text)), at)
 
@@ -163,14 +166,18 @@ def _lines(text: str) -> str:
 
 
 def _numbers_of(match: re.Match[str]) -> str:
-    return "".join(f"[U+{ord(c):04X}]" for c in match[0])
+    written = []
+    for c, same in groupby(match[0]):
+        n = len(list(same))
+        written.append(f"U+{ord(c):04X}" + (f" ×{n}" if n > 1 else ""))
+    return f"[{' '.join(written)}]"
 
 
-def _refused(diagnostic: str) -> dict[str, str]:
-    """What to print instead of each character that the exporter says it cannot draw or the standard forbids.
+def _refused(diagnostic: str) -> re.Pattern[str]:
+    """Finds the characters that the exporter says it cannot draw or the standard forbids.
 
     It names whole clusters: a plain letter under a mark that cannot be drawn stays.
     """
     quoted = "".join(_REFUSED.findall(diagnostic))
-    found = _UNSURE.findall(_ESCAPED.sub(lambda match: chr(int(match[1], 16)), quoted))
-    return {c: f"[U+{ord(c):04X}]" for c in found}
+    found = "".join(_UNSURE.findall(_ESCAPED.sub(lambda match: chr(int(match[1], 16)), quoted)))
+    return re.compile(f"[{re.escape(found)}]+" if found else "(?!)")
