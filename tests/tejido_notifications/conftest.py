@@ -151,6 +151,7 @@ CITIZEN_EVENTS: dict[type[contracts.Event], dict[str, Any]] = {
         "what": "El plano del salón.\nLa firma.",
         "complete_until": date(2027, 1, 4),
         "days_left": 9,
+        "may_be_extended": True,
     },
     contracts.RequestExtensionAnnounced: {
         "notice_id": new_id(),

@@ -96,6 +96,22 @@ def test_a_reminder_goes_once_to_each_address(
     assert jurisdiction().procedure.authority_email == "direccion-general@idpac.example.org"
 
 
+@pytest.mark.parametrize(
+    ("assignee_email", "expected"),
+    [("luis@idpac.example.org", {"assignee": "luis@idpac.example.org"}), (None, {"office": OFFICE})],
+)
+def test_a_mail_that_did_not_arrive_is_told_to_who_works_on_it(
+    databases: dict[str, Database], assignee_email: str | None, expected: dict[str, str]
+) -> None:
+    given = {"cause": "answered", "failed_at": FRIDAY_EVENING, "send_from": FRIDAY_EVENING + timedelta(days=3)}
+    envelope = told(contracts.RequestMessageUndelivered, **given, assignee_email=assignee_email)
+    for sent in (1, 2):
+        assert deliver_event(databases, envelope, sent)
+    assert _deliveries(databases) == {audience: (address, "es") for audience, address in expected.items()}
+    with databases["notifications"].tx() as session:
+        assert session.scalars(sa.select(Delivery.next_attempt_at)).one() == given["send_from"]
+
+
 def test_each_act_is_told_though_a_later_one_came_first(databases: dict[str, Database]) -> None:
     moved = {"moved_at": FRIDAY_EVENING, "cause": "closure", "act": "Decreto 999 de 2026"}
     dates = [date(2026, 12, 29) + timedelta(days=n) for n in range(3)]

@@ -99,13 +99,21 @@ SAID: dict[type[contracts.Event], tuple[list[str], list[str]]] = {
     contracts.RequestCompletionAsked: (
         [
             "complétela a más tardar el lunes, 4 de enero de 2027",
+            "Si necesita más tiempo",
             "El plano del salón.\nLa firma.",
             "está detenido",
             "Quedarán 9 días del plazo",
             "código de seguimiento",
             "(Lunes a viernes, de 7:00 a 16:30)",
         ],
-        ["complete it by Monday, January 4, 2027", "La firma.", "stands still", "9 days of the term", "tracking code"],
+        [
+            "complete it by Monday, January 4, 2027",
+            "If you need more time",
+            "La firma.",
+            "stands still",
+            "9 days of the term",
+            "tracking code",
+        ],
     ),
     contracts.RequestExtensionAnnounced: (
         [
@@ -167,6 +175,13 @@ def test_what_an_event_leaves_open_is_not_made_up(databases: dict[str, Database]
         assert "closed-office" not in letter.body
 
 
+def test_more_time_to_complete_is_offered_only_where_there_is_any(databases: dict[str, Database]) -> None:
+    given = CITIZEN_EVENTS[contracts.RequestCompletionAsked] | {"may_be_extended": False}
+    spanish, english = _both(databases, contracts.RequestCompletionAsked, **given)
+    assert "más tiempo" not in spanish.body
+    assert "more time" not in english.body
+
+
 def test_an_answer_that_is_partial_or_refuses_says_so(databases: dict[str, Database]) -> None:
     given = CITIZEN_EVENTS[contracts.RequestAnswered]
     spanish, english = _both(databases, contracts.RequestAnswered, **given, kind="partial")
@@ -199,6 +214,44 @@ def test_the_alert_to_the_head(databases: dict[str, Database]) -> None:
     )
     _says(spanish, "Vencida", "Subdirección de Asuntos Comunales", "martes, 29 de diciembre de 2026")
     _says(english, "Overdue", "Tuesday, December 29, 2026")
+
+
+@pytest.mark.parametrize(
+    ("cause", "spanish", "english"),
+    [
+        ("answered", "la respuesta.", "The answer could not"),
+        ("completion_asked", "el pedido de completarla.", "What the person is asked to complete could not"),
+        ("extension_announced", "el aviso de la prórroga.", "The notice of the extension could not"),
+        ("due_date_moved", "el aviso de que cambió la fecha.", "The notice that the date changed could not"),
+        ("transferred", "el aviso del traslado.", "The notice of the transfer could not"),
+        ("withdrawn", "el aviso de que quedó archivada.", "The notice that it was closed could not"),
+    ],
+)
+@pytest.mark.parametrize("due_date", [date(2026, 12, 29), None])
+def test_what_did_not_reach_the_citizen_is_told_to_the_office(
+    databases: dict[str, Database], cause: str, spanish: str, english: str, due_date: date | None
+) -> None:
+    given = {"cause": cause, "failed_at": FRIDAY_EVENING, "due_date": due_date, "send_from": FRIDAY_EVENING}
+    written = _both(databases, contracts.RequestMessageUndelivered, **given)
+    _says(written[0], f"Solicitud {NUMBER}: avise a la persona por otro medio", spanish, "guarde la constancia")
+    _says(written[1], f"Request {NUMBER}: tell the person in another way", english, "keep the proof")
+    assert ("martes, 29 de diciembre de 2026" in written[0].body) == (due_date is not None)
+
+
+@pytest.mark.parametrize("kind", [*CITIZEN_EVENTS, contracts.RequestSubmitted], ids=lambda kind: kind.type)
+def test_a_letter_says_where_the_request_is_followed(
+    databases: dict[str, Database], kind: type[contracts.Event]
+) -> None:
+    """In what names the tracking code; without it in the address."""
+    if kind is contracts.RequestSubmitted:
+        assert deliver_event(databases, filed())
+        letters_written = [_letter(databases, kind.type, language) for language in ("es", "en")]
+    else:
+        letters_written = [*_both(databases, kind, **CITIZEN_EVENTS[kind])]
+    for letter in letters_written:
+        named = any(words in letter.body.lower() for words in ("código de seguimiento", "tracking code"))
+        assert (f"http://127.0.0.1:8100/seguimiento/{NUMBER}\n" in letter.body) == named
+        assert f"{NUMBER}/" not in letter.body
 
 
 TUESDAY = datetime(2026, 12, 29, 13, 0, tzinfo=UTC)  # 8:00 in Bogotá, and the day it is due

@@ -244,6 +244,7 @@ def test_asking_pauses_and_completing_resumes_with_what_was_left(desk: Desk) -> 
         assert (row.due_date, row.days_left, row.citizen_due_date) == (None, 11, date(2026, 4, 6))
         ((_, told),) = desk.events(contracts.RequestCompletionAsked)
         assert (unseal(told.what), told.complete_until, told.days_left) == (ASKED["what"], date(2026, 4, 6), 11)
+        assert told.may_be_extended  # as Ley 1755 de 2015, art. 17 has it
         assert desk.tracked(one)["asked"] == {"what": ASKED["what"], "until": "2026-04-06"}
         assert desk.tracked(one)["clock"]["due_date"] is None
     with clock.moved_to(on(3, 14, 23)):  # Saturday night: no office is open, but the citizen may
@@ -396,6 +397,47 @@ def test_an_extension_by_mail_holds_when_the_mail_has_arrived_in_time(desk: Desk
         assert {desk.row(each).due_date for each in (late, bounced)} == {date(2026, 3, 24)}
 
 
+def test_nothing_is_asked_while_an_announced_extension_awaits_its_proof(desk: Desk) -> None:
+    notice = contracts.RequestExtensionAnnounced
+    with clock.moved_to(on(3, 6)):
+        one, two, three = (desk.file() for _ in range(3))
+        for each in (one, two, three):
+            desk.do(each, "extensions", WHY | {"added": 5})
+            assert desk.refused(each, ASK, ASKED) == "extension_pending_proof"
+        told = {str(event.request_id): event_id for event_id, event in desk.events(notice)}
+        desk.mail(notice, told[one], one, clock.now())
+        desk.mail(notice, told[two], two, clock.now(), "550 no such user")
+        desk.do(three, "extensions", WHY | {"added": 5, "evidence": "Guía 1"})
+        for each in (one, two, three):
+            desk.do(each, ASK, ASKED)
+
+
+def test_those_merged_into_a_request_are_told_when_its_date_moves(desk: Desk) -> None:
+    notice = contracts.RequestExtensionAnnounced
+    with clock.moved_to(on(3, 6)):
+        first, second, third = (desk.file(at=on(3, day)) for day in (2, 3, 4))
+        desk.do(second, "merge", WHY | {"others": [third]})
+        desk.do(first, "merge", WHY | {"others": [second]})
+        desk.do(first, "extensions", WHY | {"added": 5})
+        ((survivors, _),) = desk.events(notice)  # they are told what holds
+        desk.mail(notice, survivors, first, clock.now())
+        told = {str(event.request_id): (event_id, event) for event_id, event in desk.events(notice)}
+        assert set(told) == {first, second, third}
+        for _, event in told.values():
+            assert (event.due_date, event.new_due_date) == (date(2026, 3, 24), date(2026, 3, 31))
+        assert told[third][1].number == desk.codes[third][0]
+        desk.mail(notice, told[second][0], second, clock.now())
+        desk.mail(notice, told[third][0], third, clock.now(), "550 no such user")
+        assert "extended" not in desk.kinds(second)  # no proof but the survivor's moves a clock
+        assert desk.kinds(third)[-1] == "message_failed"
+        ((_, undelivered),) = desk.events(contracts.RequestMessageUndelivered)
+        assert (str(undelivered.request_id), undelivered.due_date) == (third, None)
+        assert desk.row(first).due_date == date(2026, 3, 31)
+        desk.do(first, "retype", WHY | {"request_type": CONSULTATION})
+        moved = {str(event.request_id): event.type_name for _, event in desk.events(contracts.RequestDueDateMoved)}
+        assert moved == dict.fromkeys((first, second, third), desk.row(first).type_name)
+
+
 def test_retyping_counts_the_true_term_from_the_same_receipt(desk: Desk) -> None:
     with clock.moved_to(on(3, 6)):
         one = desk.file()
@@ -496,6 +538,21 @@ def test_a_draft_is_approved_by_a_head_who_did_not_write_it(desk: Desk) -> None:
         assert [item["status"] for item in listed] == ["submitted"]
 
 
+def test_who_changed_a_draft_does_not_approve_it_nor_is_it_issued_under_another_name(desk: Desk) -> None:
+    with clock.moved_to(on(3, 6)):
+        one = desk.file()
+        draft = desk.do(one, "drafts", {"text": "No.", "kind": "refusal", "reasons": "Es reservado"})
+        path = f"drafts/{draft['id']}"
+        url = f"/v1/service-requests/{one}/{path}"
+        changed = desk.api.patch(url, json={"text": "De la jefa"}, headers=desk.who["head"] | {"If-Match": "*"})
+        assert changed.json()["author"] == "jefa-1"
+        desk.do(one, f"{path}/submit")
+        assert desk.refused(one, f"{path}/approve", who="head") == "own_draft"
+        desk.do(one, f"{path}/return", {"remark": "Falta la norma"}, "head")
+        assert desk.refused(one, "answer", {"text": "No."}) == "draft_waits"
+        desk.do(one, "answer", {"text": "Va una parte.", "kind": "partial"})
+
+
 def test_a_refusal_gives_reasons_and_how_to_appeal(desk: Desk) -> None:
     with clock.moved_to(on(3, 6)):
         one = desk.file()
@@ -545,6 +602,26 @@ def test_a_notification_is_recorded_once_and_late_after_the_due_date(desk: Desk)
             assert desk.kinds(each).count("notified") == 1
 
 
+def test_a_mail_that_arrived_is_told_though_another_proof_was_recorded_first(desk: Desk) -> None:
+    with clock.moved_to(on(3, 24)):
+        one = desk.file()
+        desk.do(one, "answer", {"text": "Sí."})
+    ((answer, _),) = desk.events(contracts.RequestAnswered)
+    with clock.moved_to(on(3, 25)):
+        desk.do(one, "notification", {"notified_at": on(3, 25, 8).isoformat(), "evidence": "Guía 1"})
+        before = desk.row(one), desk.outcomes(one)
+        for _ in range(2):
+            desk.mail(contracts.RequestAnswered, answer, one, on(3, 24, 11))
+    with tx() as session:
+        (told,) = session.scalars(sa.select(HistoryEntry).where(HistoryEntry.kind == "answer_delivered"))
+    assert (told.at, told.evidence) == (on(3, 24, 11), "250 2.0.0 Ok")
+    row = desk.row(one)
+    for name in ("version", "status", "on_time", "notified_at", "notification_evidence", "closed_at"):
+        assert getattr(row, name) == getattr(before[0], name)
+    assert (row.on_time, desk.outcomes(one)) == (False, before[1])
+    assert "También llegó el correo con la respuesta" in [entry["what"] for entry in desk.tracked(one)["history"]]
+
+
 def test_a_date_that_an_authority_set_is_not_moved_by_acts(desk: Desk, issuer: Issuer) -> None:
     desk.who["officer"] = issuer.headers("funcionario:oficina-juridica")
     with clock.moved_to(on(3, 6)):
@@ -554,6 +631,11 @@ def test_a_date_that_an_authority_set_is_not_moved_by_acts(desk: Desk, issuer: I
         desk.post(one, "answer", {"text": "Sí."})
         desk.post(one, "notification", {"notified_at": clock.now().isoformat(), "evidence": "Guía"})
         assert (desk.row(one).status, desk.row(one).on_time) == ("notified", True)
+        before = desk.everything(one)
+        said = desk.citizen(one, "dispute", WHY)  # who cannot know the date
+        assert (said.status_code, said.json()["title"]) == (409, "Presente su desacuerdo en la oficina")
+        assert desk.everything(one) == before
+        assert desk.post(one, "reopen", WHY | {"due_date": "2026-03-20"}).json()["due_date"] == "2026-03-20"
 
 
 PARTS = {
@@ -573,6 +655,14 @@ def test_split_children_keep_the_receipt_and_have_their_own_clocks(desk: Desk) -
         desk.do(one, "completion", {"text": "x", "at": on(3, 9).isoformat()})
         wrong = {"children": [{"subject": "a"}, {"subject": "b", "office": "nada"}], "reasons": "x"}
         assert desk.refused(one, "split", wrong) == "unknown_office"
+        for part, code in (
+            ({"request_type": "nada"}, "unknown_request_type"),
+            ({"request_type": "oversight_request"}, "due_date_needed"),
+        ):
+            wrong["children"][1] = {"subject": "b"} | part  # type: ignore[index]
+            (error,) = desk.post(one, "split", wrong).json()["errors"]
+            named = "request_type" if code.startswith("unknown") else "due_date"
+            assert (error["field"], error["code"]) == (f"body.children.1.{named}", code)
         assert desk.do(one, "split", PARTS)["status"] == "split"
         with tx() as session:
             query = sa.select(ServiceRequest).where(ServiceRequest.parent_id == UUID(one)).order_by("number")
@@ -627,6 +717,30 @@ def test_merged_duplicates_end_and_the_earliest_answers_them_all(desk: Desk) -> 
         assert desk.refused(other, "notification", by_hand) == "already_notified"
 
 
+def test_whoever_was_merged_may_rate_and_dispute_the_answer_too(desk: Desk) -> None:
+    with clock.moved_to(on(3, 11)):
+        first, middle, last = (desk.file(at=on(3, day)) for day in (2, 3, 4))
+        desk.do(last, "merge", {"reasons": "El mismo bache", "others": [middle]})
+        desk.do(middle, "merge", {"reasons": "El mismo bache", "others": [first]})
+        desk.do(first, "answer", {"text": "Se tapará."})
+        assert desk.tracked(last)["answer"] == "Se tapará."
+        for act, body in (("dispute", WHY), ("rating", {"stars": 2})):
+            assert desk.citizen(last, act, body).json()["type"].endswith("not_notified")
+        told = {str(event.request_id): key for key, event in desk.events(contracts.RequestAnswered)}
+        desk.mail(contracts.RequestAnswered, told[last], last, clock.now())
+        seen = desk.tracked(last)
+        assert seen["may_rate"]
+        assert seen["notified_at"] is not None
+        assert desk.citizen(last, "rating", {"stars": 2}).json()["may_rate"] is False
+    with clock.moved_to(on(3, 26)):  # ten open days after the 11th: the 23rd is a holiday
+        new = desk.citizen(last, "dispute", WHY).json()
+        assert new["status"] == "received"
+        assert desk.tracked(last)["reopened_as"] == new["number"]
+    with clock.moved_to(on(3, 27)):
+        assert desk.citizen(last, "dispute", WHY).json()["type"].endswith("reopened_already")
+        assert desk.row(first).status == "answered"
+
+
 def test_merging_from_both_ends_at_once_ends_in_one_survivor(desk: Desk) -> None:
     with clock.moved_to(on(3, 11)):
         one, two = desk.file(), desk.file()
@@ -671,6 +785,7 @@ ACTS: dict[str, tuple[str, dict[str, Any], str]] = {
     "extend": ("extensions", WHY | EVIDENCE | {"added": 2}, "officer"),
     "announce extension": ("extensions", WHY | {"added": 2}, "officer"),
     "retype": ("retype", WHY | {"request_type": COPIES}, "officer"),
+    "acknowledge": ("acknowledgement", EVIDENCE, "officer"),
     "transfer": ("transfers", WHY | EVIDENCE | {"authority": "Otra"}, "officer"),
     "answer": ("answer", {"text": "x"}, "officer"),
     "answer in part": ("answer", {"text": "x", "kind": "partial"}, "officer"),
@@ -687,13 +802,13 @@ ACTS: dict[str, tuple[str, dict[str, Any], str]] = {
     "citizen disputes": ("dispute", WHY, "citizen"),
 }
 _OPEN = {
-    *("withdraw", "retype", "transfer", "answer", "answer in part", "refuse", "draft", "merge", "link"),
+    *("withdraw", "retype", "transfer", "answer", "answer in part", "refuse", "draft", "merge", "link", "acknowledge"),
     "citizen withdraws",
 }
 ADMITTED: dict[str, set[str]] = {
     "received": _OPEN | {"ask", "extend", "announce extension", "split"},
     "paused": _OPEN | {"do without", "give more time", "complete", "citizen completes"},
-    "answered": {"notify", "link"},
+    "answered": {"notify", "link", "acknowledge"},
     "notified": {"reopen", "citizen rates", "citizen disputes"},
     "withdrawn": set(),
     "transferred": set(),
@@ -745,6 +860,97 @@ def test_every_act_in_every_status(desk: Desk, status: str) -> None:
                 assert answer.status_code == 409, (name, answer.text)
                 assert not answer.json()["title"].startswith("problem."), name
                 assert desk.everything(request) == before, name
+
+
+@pytest.mark.parametrize("group", ["funcionario:gerencia-proyectos", "jefatura:gerencia-proyectos"])
+@pytest.mark.parametrize("audits", [False, True])
+def test_nobody_of_another_office_acts(desk: Desk, issuer: Issuer, group: str, audits: bool) -> None:
+    """Not even who may read everything because they audit."""
+    desk.who["stranger"] = issuer.headers(group, *["auditoria"] * audits, sub="ajena-1")
+    with clock.moved_to(on(3, 6)):
+        one, other = desk.file(), desk.file(at=RECEIVED + timedelta(hours=1))
+        draft = desk.do(one, "drafts", {"text": "x"})["id"]
+        before = desk.everything(one)
+        acts = {path: body for path, body, who in ACTS.values() if who != "citizen"}
+        acts |= {
+            "merge": WHY | {"others": [other]},
+            "notification": EVIDENCE | {"notified_at": clock.now().isoformat()},
+        }
+        acts |= {f"drafts/{draft}/{act}": {} for act in ("submit", "approve", "issue")}
+        acts[f"drafts/{draft}/return"] = {"remark": "x"}
+        for path, body in acts.items():
+            answer = desk.post(one, path, body, "stranger")
+            head_only = "decision" in path or path.endswith(("approve", "return"))
+            expected = 403 if audits or (head_only and group.startswith("f")) else 404
+            assert answer.status_code == expected, (path, answer.text)
+        headers = desk.who["stranger"] | {"If-Match": "*"}
+        url = f"/v1/service-requests/{one}"
+        for path, body in ((url, {"office": "gerencia-proyectos"}), (f"{url}/drafts/{draft}", {"text": "y"})):
+            assert desk.api.patch(path, json=body, headers=headers).status_code == (403 if audits else 404)
+        assert desk.everything(one) == before
+
+
+def test_what_two_send_at_once_is_done_by_one(desk: Desk) -> None:
+    """Without a key, too: no second answer, no second number."""
+    with clock.moved_to(on(3, 6)):
+        for path, body in (
+            ("answer", {"text": "x"}),
+            (ASK, ASKED),
+            ("transfers", ACTS["transfer"][1]),
+            ("split", PARTS),
+        ):
+            one = desk.file()
+            with ThreadPoolExecutor(4) as pool:
+                codes = [*pool.map(lambda _, o=one, p=path, b=body: desk.post(o, p, b).status_code, range(4))]
+            assert sorted(codes) == [200, 409, 409, 409], path
+
+
+def test_a_receipt_is_acknowledged_by_hand_with_proof(desk: Desk) -> None:
+    with clock.moved_to(on(3, 9)):
+        one = desk.file(petitioner={"name": "Sin correo"})
+        assert desk.clock_of(one, "acknowledgement")["status"] == "running"
+        assert desk.post(one, "acknowledgement").status_code == 422
+        desk.do(one, ASK, ASKED)
+        for at, code in ((on(3, 1), "act_before_receipt"), (on(3, 10), "act_in_future")):
+            assert desk.refused(one, "acknowledgement", EVIDENCE | {"at": at.isoformat()}) == code
+        desk.do(one, "acknowledgement", EVIDENCE | {"at": on(3, 4).isoformat()})
+        assert desk.clock_of(one, "acknowledgement")["on_time"] is True
+        before = desk.everything(one)
+        desk.do(one, "acknowledgement", EVIDENCE)
+        assert desk.everything(one) == before
+
+
+def test_the_office_is_told_when_a_mail_did_not_arrive(desk: Desk) -> None:
+    undelivered = contracts.RequestMessageUndelivered
+    with clock.moved_to(on(3, 6, 22)):
+        one, by_hand = desk.file(), desk.file()
+        me = {"present": True, "email": "rosa@idpac.example.org"}
+        path = f"/v1/offices/{OFFICE}/officers/me"
+        assert desk.api.put(path, json=me, headers=desk.who["officer"]).status_code == 200
+        desk.do(one, "assignment", {"subject": "funcionaria-1"})
+        for each in (one, by_hand):
+            desk.do(each, "answer", {"text": "Sí."})
+        desk.do(by_hand, "notification", EVIDENCE | {"notified_at": clock.now().isoformat()})
+        told = {str(event.request_id): key for key, event in desk.events(contracts.RequestAnswered)}
+        for each in (one, by_hand):
+            desk.mail(contracts.RequestAnswered, told[each], each, clock.now(), "550 <ana@example.org> no such user")
+            assert "notification_failed" in desk.kinds(each)
+        ((_, said),) = desk.events(undelivered)  # who has the answer by hand needs no other way
+        assert (str(said.request_id), said.cause, said.due_date) == (one, "answered", date(2026, 3, 24))
+        assert unseal(said.assignee_email) == "rosa@idpac.example.org"
+        assert said.send_from > clock.now()  # not at ten at night
+        assert "ana" not in said.model_dump_json()
+        assert (desk.row(one).status, desk.row(one).due_date) == ("answered", date(2026, 3, 24))
+        two = desk.file()
+        desk.do(two, ASK, ASKED)
+        ((asked, _),) = desk.events(contracts.RequestCompletionAsked)
+        desk.mail(contracts.RequestCompletionAsked, asked, two, clock.now(), "550 no such user")
+        three = desk.file()
+        desk.do(three, "extensions", WHY | {"added": 5})
+        ((notice, _),) = desk.events(contracts.RequestExtensionAnnounced)
+        desk.mail(contracts.RequestExtensionAnnounced, notice, three, clock.now(), "550 no such user")
+        causes = [event.cause for _, event in desk.events(undelivered)]
+        assert causes == ["answered", "completion_asked", "extension_announced"]
 
 
 # The bugs other systems had, by their rows in the table
@@ -957,6 +1163,11 @@ def test_parts_of_a_split_request_are_their_types_own(desk: Desk) -> None:
     for child in children:
         said = desk.details(str(child.id), "extended")
         assert (said["from"], said["to"]) == (str(child.first_due_date), str(child.due_date))
+
+
+def test_a_confidential_petitioner_is_not_named_by_documents_either(desk: Desk) -> None:
+    one, two = (desk.file(attachments=["cédula Ana Niño.pdf"], confidential=hidden) for hidden in (True, False))
+    assert [desk.read(each)["attachments"] for each in (one, two)] == [[None], ["cédula Ana Niño.pdf"]]
 
 
 def test_a_draft_does_not_name_a_confidential_petitioner(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from tejido_requests.audit.views import history_out
 from tejido_requests.db import database, tx
 from tejido_requests.events import HANDLERS
 from tejido_requests.models import AccessRecord, HistoryEntry, ServiceRequest
-from tejido_requests.settings import settings
+from tejido_requests.settings import jurisdiction, settings
 from tejido_shared.clock import now
 from tejido_shared.manage import main
 from tejido_shared.testing import Issuer
@@ -87,6 +87,10 @@ def test_history_is_only_ever_added(request_id: UUID) -> None:
     assert seal() == 1
     with pytest.raises(sa.exc.DBAPIError, match="append-only"), tx() as session:
         session.execute(sa.text("delete from audit_link"))
+    tables = ("history_entry", "audit_link", "access_record", "stopped_clock", "tombstone", "service_request")
+    for table in tables:  # the last by what hangs on it
+        with pytest.raises(sa.exc.DBAPIError, match="append-only"), tx() as session:
+            session.execute(sa.text(f"truncate {table} cascade"))
 
 
 def _altered_detail() -> None:
@@ -211,6 +215,10 @@ def test_a_noted_head_finds_a_cut_that_covers_its_tracks(sealed: bytes, capsys: 
     assert command("audit", "verify") == 0
     assert command("audit", "verify", "--head", sealed.hex()) == 1
     assert "la cabeza dada no está en la cadena" in capsys.readouterr().out
+    # Whoever goes on where the last check ended is told too: there was a link 13.
+    assert command("audit", "verify", "--from", "14") == 1
+    assert "13\tfaltan eslabones" in capsys.readouterr().out
+    assert command("audit", "verify", "--from", "11") == 0
 
 
 def test_what_a_slow_transaction_commits_late_is_sealed_later(
@@ -304,7 +312,63 @@ def test_who_changed_confidentiality_is_seen_and_names_are_found_accordingly(api
         assert session.scalar(sa.select(sa.func.count()).select_from(HistoryEntry)) == 3
 
 
+def test_who_took_personal_data_out_is_seen_by_auditors(api: TestClient, issuer: Issuer) -> None:
+    request_id = _filed(api, confidential=True)
+    head = issuer.headers(f"jefatura:{OFFICE}", sub="jefa-1")
+    auditor = issuer.headers("auditoria", sub="auditor-1")
+    path = f"/v1/service-requests/{request_id}"
+    assert api.post(f"{path}/identity", json={"reason": "Debo llamarla"}, headers=head).status_code == 200
+    taken = {"reason": "Acta 7", "status": ["received"]}
+    for ending in ("csv", "xlsx"):
+        assert api.post(f"/v1/service-requests/export.{ending}", json=taken, headers=head).status_code == 200
+
+    def found(**asked: Any) -> list[tuple[str, str | None]]:
+        answer = api.get("/v1/accesses", params=asked, headers=auditor)
+        assert answer.status_code == 200, answer.text
+        return [(item["what"], item["request_id"]) for item in answer.json()["items"]]
+
+    assert found() == [("export", None), ("export", None), ("identity", str(request_id))]
+    day = now().astimezone(jurisdiction().zone).date()
+    assert len(found(what="export", subject="jefa-1", at_from=str(day), at_until=str(day))) == 2
+    for nothing in ({"subject": "otra"}, {"what": "receipt"}, {"at_until": str(day - timedelta(days=1))}):
+        assert found(**nothing) == []
+    page = api.get("/v1/accesses", params={"what": "export", "limit": 1}, headers=auditor).json()
+    assert page["items"][0]["reason"].startswith("Acta 7 {")
+    rest = api.get("/v1/accesses", params={"what": "export", "cursor": page["next"]}, headers=auditor).json()
+    assert len(rest["items"]) == 1
+    assert api.get("/v1/accesses", params={"what": "todo"}, headers=auditor).status_code == 422
+    assert api.get("/v1/accesses", headers=head).status_code == 403  # it is of all offices
+
+
+def test_an_organization_does_not_tell_who_asks_confidentially(api: TestClient, issuer: Issuer) -> None:
+    officer = issuer.headers(f"funcionario:{OFFICE}", sub="funcionaria-1")
+    organization = str(uuid4())
+    person = {"name": "Junta Sur", "representative_name": "Ana Niño", "representative_identification": "CC 5212345"}
+    by = {"organization_id": organization}
+    hidden, shown = (_filed(api, confidential=kept, petitioner=person, **by) for kept in (True, False))
+    read = [api.get(f"/v1/service-requests/{each}", headers=officer).json() for each in (hidden, shown)]
+    assert [one["organization_id"] for one in read] == [None, organization]
+    lists = [
+        api.get("/v1/service-requests", params=by, headers=officer),
+        api.post("/v1/service-requests/search", json=by, headers=officer),
+    ]
+    for listed in lists:
+        assert [item["id"] for item in listed.json()["items"]] == [str(shown)]
+    assert api.get("/v1/service-requests/counts", params=by, headers=officer).json()["total"] == 1
+    exported = api.get("/v1/service-requests/export.csv", params=by, headers=officer).text
+    assert (read[1]["number"] in exported, read[0]["number"] in exported) == (True, False)
+    seen = api.post(f"/v1/service-requests/{hidden}/identity", json={"reason": "Debo llamar"}, headers=officer)
+    assert seen.json()["organization_id"] == organization
+    assert person.items() <= seen.json()["petitioner"].items()
+
+
 def test_history_says_dates_as_people_do() -> None:
-    details = {"old": "2026-12-14", "new": "2026-12-15", "act": "Decreto 9"}
-    (told,) = history_out([{"at": now(), "kind": "calendar_changed", "details": details}])
-    assert "pasó del 14 de diciembre de 2026 al 15 de diciembre de 2026 (Decreto 9)" in told.what
+    def said(**details: Any) -> str:
+        entry = {"at": now(), "kind": "calendar_changed", "details": details | {"act": "Decreto 9"}}
+        return history_out([entry])[0].what
+
+    moved = said(old="2026-12-14", new="2026-12-15")
+    assert "pasó del 14 de diciembre de 2026 al 15 de diciembre de 2026 (Decreto 9)" in moved
+    resting = "Cambió el calendario mientras el término estaba en pausa (Decreto 9)"
+    assert said(old="2026-04-06", new="2026-04-06", days_left=[3, 4]) == resting
+    assert said(old=None, new=None, days_left=[3, 4]) == resting  # where the citizen has no term

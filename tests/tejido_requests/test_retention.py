@@ -22,12 +22,13 @@ from tejido_requests.events import HANDLERS
 from tejido_requests.models import Attachment, Draft, HistoryEntry, Note, Rating, ServiceRequest, Tombstone
 from tejido_requests.settings import settings
 from tejido_shared.clock import moved_to, now
-from tejido_shared.contracts import MessageFailed, RequestAnswered, envelope_of
+from tejido_shared.contracts import MessageFailed, RequestAnswered, RequestErased, envelope_of
 from tejido_shared.db import Database
 from tejido_shared.files import Store
 from tejido_shared.inbox import receive
 from tejido_shared.manage import main
 from tejido_shared.personal import Personal
+from tejido_shared.seam import outbox
 from tejido_shared.testing import Issuer
 
 SECRET = "Ana Niño"
@@ -140,6 +141,12 @@ def test_everything_personal_goes_and_the_chain_still_holds(api: TestClient, sto
         assert session.scalars(sa.select(Rating.comment)).one() is None
         for model in (Attachment, Draft, Note):
             assert session.scalar(sa.select(sa.func.count()).select_from(model)) == 0
+        told = session.scalars(
+            sa.select(outbox.c.envelope).where(outbox.c.envelope["type"].astext == RequestErased.type)
+        )
+        (envelope,) = told.all()
+        assert (envelope["data"].keys(), envelope["data"]["request_id"]) == ({"request_id", "erased_at"}, str(id_))
+        assert envelope["subject_version"] == request.version
         stone = session.get_one(Tombstone, id_)
         assert (stone.number, stone.by, stone.closed_at) == (request.number, "admin-1", LONG_AGO)
         assert stone.reason.endswith(". Acta 3")

@@ -2,14 +2,14 @@
 
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
 import pytest
 from fastapi.testclient import TestClient
 
 from tejido_requests.db import tx
-from tejido_requests.models import HistoryEntry, Rating
+from tejido_requests.models import HistoryEntry, Rating, ServiceRequest
 from tejido_shared import clock
 from tejido_shared.testing import Issuer
 
@@ -110,6 +110,16 @@ def test_an_answer_is_rated_once_and_only_after_it_arrived(api: TestClient, offi
     with tx() as session:
         (kept,) = session.query(Rating).all()
         assert (kept.stars, kept.comment) == (4, "Rápido, gracias a Rosa")
+
+
+def test_what_was_erased_takes_no_comment(api: TestClient, officer: dict[str, str]) -> None:
+    citizen = Citizen(api)
+    _desk(api, officer, citizen.id, "answer", {"text": "Se tapó."})
+    _desk(api, officer, citizen.id, "notification", {"notified_at": clock.now().isoformat(), "evidence": "Firma"})
+    with tx() as session:
+        session.get_one(ServiceRequest, UUID(citizen.id)).tombstoned_at = clock.now()
+    assert citizen.post("rating", {"stars": 4, "comment": "Ana"}).json()["type"].endswith("request_erased")
+    assert citizen.see()["may_rate"] is False
 
 
 def test_a_disputed_answer_opens_a_new_request_under_the_same_code(api: TestClient, officer: dict[str, str]) -> None:

@@ -158,6 +158,26 @@ class RequestReminder(Event):
     assignee_email: Sealed | None = None
 
 
+class RequestMessageUndelivered(Event):
+    """A mail to the petitioner could not be delivered: the office must find another way, while the clock goes on."""
+
+    type = "requests.message_undelivered"
+    subject = "request_id"
+
+    request_id: UUID
+    number: str
+    type_name: str
+    office: str
+    cause: str = Field(
+        description="What it told of: answered, completion_asked, extension_announced, due_date_moved, transferred, withdrawn"
+    )
+    failed_at: AwareDatetime
+    due_date: date | None = Field(None, description="Of the answer, while its clock runs")
+    send_from: AwareDatetime = Field(description="When the offices are open")
+    assignee: str | None = Field(None, description="Subject of the officer's account")
+    assignee_email: Sealed | None = None
+
+
 class _ToldToCitizen(Event):
     """What an event that the citizen is told of carries of the request and its petitioner."""
 
@@ -180,6 +200,7 @@ class RequestCompletionAsked(_ToldToCitizen):
     what: Sealed = Field(description="What is missing")
     complete_until: date | None = Field(None, description="Then withdrawal may be decided")
     days_left: int | None = Field(None, description="Of the term, once completed")
+    may_be_extended: bool = Field(False, description="Whether the petitioner may ask for more time")
 
 
 class RequestExtensionAnnounced(_ToldToCitizen):
@@ -252,6 +273,16 @@ class RequestAnswered(Event):
     appeal_until: str = Field("", description="In words, how long and to whom it may be appealed")
 
 
+class RequestErased(Event):
+    """The personal data of a request was erased, its time being over: whoever holds a copy erases it too."""
+
+    type = "requests.erased"
+    subject = "request_id"
+
+    request_id: UUID
+    erased_at: AwareDatetime
+
+
 class MessageDelivered(Event):
     """A message was accepted by the recipient's mail server: the proof a notification needs."""
 
@@ -289,18 +320,20 @@ def _kinds(of: type[Event]) -> list[type[Event]]:
 EVENTS: dict[str, type[Event]] = {event.type: event for event in _kinds(Event)}
 
 LISTENERS: dict[type[Event], Annotated[tuple[str, ...], "names of services"]] = {
-    OrganizationChanged: ("projects",),
+    OrganizationChanged: ("projects", "requests"),
     ProjectPresented: ("requests",),
     ProjectStageChanged: ("requests",),
     RequestSubmitted: ("notifications",),
     RequestBecameOverdue: ("notifications",),
     RequestReminder: ("notifications",),
+    RequestMessageUndelivered: ("notifications",),
     RequestCompletionAsked: ("notifications",),
     RequestExtensionAnnounced: ("notifications",),
     RequestDueDateMoved: ("notifications",),
     RequestTransferred: ("notifications",),
     RequestWithdrawn: ("notifications",),
     RequestAnswered: ("notifications",),
+    RequestErased: ("notifications",),
     MessageDelivered: ("requests",),
     MessageFailed: ("requests",),
 }

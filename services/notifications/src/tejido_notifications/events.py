@@ -1,7 +1,7 @@
 """The seam: which handler receives what. What this service publishes is emitted in `service.py`.
 
-A handler only decides that somebody is to be told; sending is a task. What it cannot do (an unknown office, a field sealed with a
-key that is not configured) it raises, and the event ends as a dead letter that says so and can be replayed.
+A handler only decides that somebody is to be told, or forgets; sending is a task. What it cannot do (an unknown office, a field sealed
+with a key that is not configured) it raises, and the event ends as a dead letter that says so and can be replayed.
 """
 
 from sqlalchemy.orm import Session
@@ -15,7 +15,9 @@ from tejido_shared.contracts import (
     RequestBecameOverdue,
     RequestCompletionAsked,
     RequestDueDateMoved,
+    RequestErased,
     RequestExtensionAnnounced,
+    RequestMessageUndelivered,
     RequestReminder,
     RequestSubmitted,
     RequestTransferred,
@@ -78,7 +80,24 @@ def _remind(session: Session, event: RequestReminder, envelope: Envelope) -> Non
             )
 
 
-def _addressee(event: RequestReminder, whom: str) -> tuple[str, str]:
+def _ask_another_way(session: Session, event: RequestMessageUndelivered, envelope: Envelope) -> None:
+    audience, recipient = _addressee(event, "assignee")
+    service.queue(
+        session,
+        event,
+        envelope,
+        audience=audience,
+        recipient=recipient,
+        language=_staff_language(),
+        send_from=event.send_from,
+    )
+
+
+def _erase(session: Session, event: RequestErased, _: Envelope) -> None:
+    service.erase(session, event.request_id, event.erased_at)
+
+
+def _addressee(event: RequestReminder | RequestMessageUndelivered, whom: str) -> tuple[str, str]:
     """Audience and address. The office answers for an officer whose address is not known."""
     match whom:
         case "assignee" if event.assignee_email is not None:
@@ -107,4 +126,6 @@ HANDLERS: dict[type[Event], Handler] = {
     RequestAnswered: _tell_citizen,
     RequestBecameOverdue: _alert_head,
     RequestReminder: _remind,
+    RequestMessageUndelivered: _ask_another_way,
+    RequestErased: _erase,
 }

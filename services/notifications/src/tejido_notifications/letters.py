@@ -1,9 +1,9 @@
 """The text of a message: an event, a template, and what the municipality says of itself. No I/O but reading the templates.
 
 A template is a text file `<event>.<language>.txt`, the event's type with `_` for `.`; its first line is the subject. It sees the
-fields of the event (docs/events.md), `office` (of the request; none if the event names none), `entity` and `texts` of the
-jurisdiction pack, and the filters `day`, `instant`, `local_date` (of an instant) and `say` (a key of the catalogue in the letter's
-language). A file of that name in the pack's `messages/` takes its place.
+fields of the event (docs/events.md), `office` (of the request; none if the event names none), `tracking_url` (where the request is
+followed; without its code), `entity` and `texts` of the jurisdiction pack, and the filters `day`, `instant`, `local_date` (of an
+instant) and `say` (a key of the catalogue in the letter's language). A file of that name in the pack's `messages/` takes its place.
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from datetime import date, datetime
 from functools import cache
 from importlib.resources import files
 from typing import Any
+from urllib.parse import quote
 
 import structlog
 from babel import Locale
@@ -18,7 +19,7 @@ from babel.dates import format_date, format_time
 from jinja2 import FunctionLoader, StrictUndefined, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from tejido_notifications.settings import jurisdiction
+from tejido_notifications.settings import jurisdiction, settings
 from tejido_shared import i18n
 from tejido_shared.contracts import EVENTS
 from tejido_shared.jurisdiction import Office
@@ -54,6 +55,7 @@ def write(cause_type: str, template: str, language: str, context: str) -> Letter
         if fields.get("recipient_name"):
             fields["recipient_name"] = one_line(fields["recipient_name"])
         fields |= {"office": _office(fields.get("office")), "entity": pack.entity, "texts": pack.texts}
+        fields["tracking_url"] = f"{settings().common.public_url.rstrip('/')}/seguimiento/{quote(fields['number'])}"
         text = _environment(language).get_template(name).render(fields)
     except TemplateError as error:
         raise Unsendable("template", template=name, detail=f"{type(error).__name__}: {error.message}") from None

@@ -62,6 +62,9 @@ class Delivery(Base):
     last_error: Mapped[str | None]
     evidence: Mapped[str | None] = mapped_column(comment="The accepting server's words, without addresses")
     delivered_at: Mapped[datetime | None]
+    erased_at: Mapped[datetime | None] = mapped_column(
+        comment="When recipient, content and the server's words were erased with the data of what it is about"
+    )
 
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012
 

@@ -30,6 +30,9 @@ class DeliverySummary(BaseModel):
     delivered_at: AwareDatetime | None
     evidence: str | None = Field(description="The accepting mail server's words, without addresses")
     last_error: str | None
+    erased_at: AwareDatetime | None = Field(
+        description="When recipient, content and the server's words were erased with the data of what it is about"
+    )
 
 
 class AttemptOut(BaseModel):

@@ -141,10 +141,10 @@ def record(session: Session, claimed: Claimed, outcome: Outcome) -> None:
     """Keeps what came of an attempt and announces a final result. What another sender has done meanwhile stands,
     but an acceptance always counts."""
     reply = outcome.reply or text(outcome.code or "")
-    attempt = session.get_one(Attempt, claimed.attempt_id)
-    attempt.outcome, attempt.reply = outcome.result, reply
     delivery = session.get_one(Delivery, claimed.id, with_for_update=True)
-    if delivery.status == "delivered":
+    attempt = session.get_one(Attempt, claimed.attempt_id)
+    attempt.outcome, attempt.reply = outcome.result, None if delivery.erased_at else reply
+    if delivery.status == "delivered" or delivery.erased_at:
         pass
     elif outcome.result == "accepted":
         _deliver(session, delivery, reply)
@@ -158,11 +158,36 @@ def record(session: Session, claimed: Claimed, outcome: Outcome) -> None:
 
 
 def retry(session: Session, delivery: Delivery) -> None:
-    """Sends a failed message again, with all its attempts before it. Raises `Refused` unless it has failed."""
+    """Sends a failed message again, with all its attempts before it. Raises `Refused` unless it has failed and is still there."""
+    if delivery.erased_at is not None:
+        raise Refused("erased")
     if delivery.status != "failed":
         raise Refused("not_failed")
     delivery.status, delivery.attempts, delivery.next_attempt_at = "pending", 0, now()
     session.flush()
+
+
+def erase(session: Session, about: UUID, at: datetime) -> None:
+    """Forgets to whom and what was written about an entity, and what servers said of it. What was not sent yet is not sent any more."""
+    mine = (Delivery.about == about) & Delivery.erased_at.is_(None)
+    attempts = sa.select(Delivery.id).where(Delivery.about == about)
+    unsent = Delivery.status.in_(("pending", "sending"))
+    session.execute(
+        sa.update(Delivery)
+        .where(mine)
+        .values(
+            recipient="",
+            context="",
+            evidence=None,
+            last_error=sa.case((unsent, text("erased"))),
+            status=sa.case((unsent, "failed"), else_=Delivery.status),
+            next_attempt_at=None,
+            sender=None,
+            erased_at=at,
+            version=Delivery.version + 1,
+        )
+    )
+    session.execute(sa.update(Attempt).where(Attempt.delivery_id.in_(attempts)).values(reply=None))
 
 
 def backoff(attempts: int) -> timedelta:

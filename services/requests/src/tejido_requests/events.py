@@ -5,13 +5,14 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from tejido_requests.desk import extensions, service
-from tejido_requests.models import KnownProject, ServiceRequest
+from tejido_requests.models import KnownOrganization, KnownProject, ServiceRequest
 from tejido_shared.clock import now
 from tejido_shared.contracts import (
     Envelope,
     Event,
     MessageDelivered,
     MessageFailed,
+    OrganizationChanged,
     ProjectPresented,
     ProjectStageChanged,
     RequestAnswered,
@@ -23,6 +24,18 @@ from tejido_shared.contracts import (
     RequestWithdrawn,
 )
 from tejido_shared.inbox import Handler
+
+
+def _remember_organization(session: Session, event: OrganizationChanged, envelope: Envelope) -> None:
+    row = insert(KnownOrganization).values(
+        id=event.organization_id, version=envelope.subject_version, number=event.number, name=event.name
+    )
+    newer = {name: row.excluded[name] for name in ("version", "number", "name")}
+    session.execute(
+        row.on_conflict_do_update(
+            index_elements=["id"], set_=newer, where=row.excluded.version > KnownOrganization.version
+        )
+    )
 
 
 def _remember_project(session: Session, event: ProjectPresented | ProjectStageChanged, envelope: Envelope) -> None:
@@ -52,12 +65,10 @@ def _on_failed(session: Session, event: MessageFailed, _: Envelope) -> None:
     request = _about(session, event)
     if request is None:
         return
-    if event.cause_type == RequestAnswered.type:
-        service.record_failed_notification(session, request, event.failed_at, event.reason)
-    elif event.cause_type == RequestExtensionAnnounced.type:
+    if event.cause_type == RequestExtensionAnnounced.type and request.status != "merged":
         extensions.extension_not_told(session, request, event.cause_id, event.failed_at)
     elif event.cause_type != RequestSubmitted.type:
-        service.record_failed_message(session, request, event.failed_at, event.reason)
+        service.record_failed_message(session, request, event.cause_type, event.failed_at, event.reason)
 
 
 _TOLD = {
@@ -78,6 +89,7 @@ def _about(session: Session, event: MessageDelivered | MessageFailed) -> Service
 
 
 HANDLERS: dict[type[Event], Handler] = {
+    OrganizationChanged: _remember_organization,
     ProjectPresented: _remember_project,
     ProjectStageChanged: _remember_project,
     MessageDelivered: _on_delivered,

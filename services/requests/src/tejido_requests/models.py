@@ -71,6 +71,7 @@ class ServiceRequest(Base):
     petitioner_phone: Mapped[str | None] = mapped_column(Personal)
     petitioner_address: Mapped[str | None] = mapped_column(Personal)
     representative_name: Mapped[str | None] = mapped_column(Personal)
+    representative_identification: Mapped[str | None] = mapped_column(Personal)
     filed_by: Mapped[str | None] = mapped_column(comment="Subject of the petitioner's account, if there was one")
     received_by: Mapped[str | None] = mapped_column(comment="Subject of the official who received it")
     received_by_name: Mapped[str | None] = mapped_column(Personal, comment="As the official's token had it")
@@ -220,7 +221,7 @@ class AccessRecord(Base):
     at: Mapped[datetime]
     recorded_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
     subject: Mapped[str]
-    what: Mapped[str] = mapped_column(comment="identity, history, attachment, export")
+    what: Mapped[str] = mapped_column(comment="identity, history, attachment, export, receipt")
     reason: Mapped[str | None] = mapped_column(Personal)
     digest: Mapped[bytes | None] = mapped_column(LargeBinary, comment="SHA-256 of the reason as encrypted")
 
@@ -361,7 +362,10 @@ class Attachment(Base):
     """A document of a request. The bytes are in the file store, encrypted."""
 
     __tablename__ = "attachment"
-    __table_args__ = (UniqueConstraint("request_id", "sha256", "purpose"),)
+    __table_args__ = (
+        UniqueConstraint("request_id", "sha256", "purpose"),
+        Index("ix_attachment_to_scan", "id", postgresql_where=text("scanned_at is null and not infected")),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     request_id: Mapped[UUID] = mapped_column(ForeignKey("service_request.id"))
@@ -469,6 +473,17 @@ class Tombstone(Base):
     reason: Mapped[str]
     at: Mapped[datetime]
     by: Mapped[str]
+
+
+class KnownOrganization(Base):
+    """What this service knows of an organization, from events of the registry."""
+
+    __tablename__ = "known_organization"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    version: Mapped[int]
+    number: Mapped[str]
+    name: Mapped[str]
 
 
 class KnownProject(Base):

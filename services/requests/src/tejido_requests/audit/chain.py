@@ -175,8 +175,10 @@ def verify(session: Session, *, start: int = 1, expected: bytes | None = None, m
     report = Report()
     broken: list[_Broken] = []
     known = session.execute(sa.select(_LINK).where(_LINK.c.sequence == start - 1)).one_or_none()
-    # Without the link before, the first one cannot be judged; that it is gone is told by the walk.
     previous: bytes | None = GENESIS if start == 1 else known.hash if known else None
+    if previous is None:
+        # Without the link before, the first one cannot be judged, and beyond the end there is nothing to judge.
+        report.add(Finding("removed", start - 1))
     report.sequence, report.hash = start - 1, previous or GENESIS
     for links in _links(session, start):
         covered = _covered(session, links)

@@ -8,7 +8,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session, joinedload
 
+from tejido_requests.audit.schemas import AccessQuery
 from tejido_requests.models import AccessRecord, HistoryEntry, ServiceRequest
+from tejido_requests.search.queries import between
 
 HISTORY = (
     sa.select(
@@ -47,3 +49,13 @@ def whole_history(request_id: UUID) -> sa.Select[Any]:
 def accesses(request_id: UUID) -> sa.Select[Any]:
     """Who looked at what is confidential of a request."""
     return sa.select(AccessRecord).where(AccessRecord.request_id == request_id)
+
+
+def all_accesses(asked: AccessQuery) -> sa.Select[Any]:
+    """Who looked at what is confidential of any request, or took personal data out."""
+    query = sa.select(AccessRecord).where(*between(AccessRecord.at, asked.at_from, asked.at_until))
+    if asked.what is not None:
+        query = query.where(AccessRecord.what == asked.what)
+    if asked.subject is not None:
+        query = query.where(AccessRecord.subject == asked.subject)
+    return query

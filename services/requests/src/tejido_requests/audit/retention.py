@@ -18,10 +18,12 @@ from tejido_requests.attachments.service import store
 from tejido_requests.audit.service import ACCESS, HISTORY, entry, record, record_all
 from tejido_requests.models import Attachment, Draft, Note, Rating, ServiceRequest, Tombstone
 from tejido_requests.settings import jurisdiction
+from tejido_shared import contracts
 from tejido_shared.clock import now
 from tejido_shared.db import Database
 from tejido_shared.ids import new_id
 from tejido_shared.jurisdiction import RetentionRule
+from tejido_shared.outbox import emit_all
 from tejido_shared.personal import Personal
 from tejido_shared.refusals import Refused
 
@@ -119,7 +121,7 @@ class Erased:
 
 
 def erase(session: Session, batch: UUID, by: str, reason: str | None = None, *, limit: int = BATCH) -> Erased:
-    """Erases the personal data of up to `limit` requests that are due, oldest first.
+    """Erases the personal data of up to `limit` requests that are due, oldest first, and tells who holds copies.
 
     The tombstone's reason is the article of the rule, and `reason`.
     """
@@ -133,7 +135,8 @@ def erase(session: Session, batch: UUID, by: str, reason: str | None = None, *, 
     )
     locked = session.scalars(first).all()
     # Seen again under the lock: meanwhile somebody may have held or reopened one.
-    columns = (_REQUEST.c[name] for name in ("id", "number", "request_type", "status", "received_at", "closed_at"))
+    names = ("id", "version", "number", "request_type", "status", "received_at", "closed_at")
+    columns = (_REQUEST.c[name] for name in names)
     requests = session.execute(sa.select(*columns).where(_REQUEST.c.id.in_(locked), _due(instant))).all()
     if not requests:
         return Erased(0, [])
@@ -149,6 +152,8 @@ def erase(session: Session, batch: UUID, by: str, reason: str | None = None, *, 
     session.execute(sa.insert(Tombstone), tombstones)
     files = _empty(session, ids, instant)
     record_all(session, entries)
+    gone = [(contracts.RequestErased(request_id=each.id, erased_at=instant), each.version + 1) for each in requests]
+    emit_all(session, gone)
     return Erased(len(ids), files)
 
 

@@ -62,7 +62,7 @@ def see_identity(request_id: UUID, body: schemas.WhyIn, caller: Officer) -> sche
     with tx() as session:
         request = found(one(session, caller, request_id))
         confidentiality.see_identity(session, request, caller, body.reason)
-        return schemas.IdentityOut(petitioner=petitioner_of(request))
+        return schemas.IdentityOut(petitioner=petitioner_of(request), organization_id=request.organization_id)
 
 
 @router.get(
@@ -78,6 +78,23 @@ def list_accesses(request_id: UUID, asked: Annotated[PageQuery, Query()], caller
             schemas.AccessOut.model_validate,
             sort="at",
             orders={"at": AccessRecord.at},
+            key=AccessRecord.id,
+        )
+
+
+@router.get("/accesses", tags=["audit"], summary="Who looked at what is confidential, or took personal data out")
+def list_all_accesses(
+    asked: Annotated[schemas.AccessQuery, Query()], _: Annotated[Principal, Depends(require(Role.AUDITOR))]
+) -> Page[schemas.AccessListed]:
+    """Of all requests and offices."""
+    with read() as session:
+        return page_of(
+            session,
+            queries.all_accesses(asked),
+            asked,
+            views.access_listed,
+            sort=asked.sort,
+            orders={"at": AccessRecord.recorded_at},  # the same instant, and indexed
             key=AccessRecord.id,
         )
 

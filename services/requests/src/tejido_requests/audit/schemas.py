@@ -1,13 +1,14 @@
 """Shapes of history, of who saw what, and of what retention erases."""
 
-from datetime import datetime
-from typing import Any
+from datetime import date, datetime
+from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from tejido_requests.intake.schemas import Petitioner
 from tejido_shared.fields import Line, Strict
+from tejido_shared.pages import PageQuery
 
 
 class HistoryOut(BaseModel):
@@ -44,6 +45,7 @@ class WhyIn(Strict):
 
 class IdentityOut(BaseModel):
     petitioner: Petitioner | None = Field(description="None if it is anonymous or was erased")
+    organization_id: UUID | None = Field(description="The organization that asks, or that it was linked to")
 
 
 class AccessOut(BaseModel):
@@ -54,8 +56,24 @@ class AccessOut(BaseModel):
     id: UUID
     at: AwareDatetime
     subject: str
-    what: str = Field(description="identity, history, attachment, export")
+    what: str = Field(description="identity, history, attachment, export, receipt")
     reason: str | None
+
+
+class AccessListed(AccessOut):
+    """The same, among those of all requests."""
+
+    request_id: UUID | None = Field(description="None for an export: its reason says of which requests it was")
+
+
+class AccessQuery(PageQuery):
+    """Filters of the list of accesses. Days are the municipality's, both included."""
+
+    what: Literal["identity", "history", "attachment", "export", "receipt"] | None = None
+    subject: Line | None = Field(None, description="Of the account that looked")
+    at_from: date | None = None
+    at_until: date | None = None
+    sort: Literal["at", "-at"] = "-at"
 
 
 class ConfidentialityIn(Strict):

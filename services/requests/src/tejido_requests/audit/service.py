@@ -92,7 +92,7 @@ def record_access(
 ) -> None:
     """Writes who is about to see what is confidential of these requests, in the transaction that shows it.
 
-    `what`: identity, history, attachment, export.
+    `what`: identity, history, attachment, export, receipt.
     """
     rows = []
     for request_id in request_ids:

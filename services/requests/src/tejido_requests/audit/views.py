@@ -6,8 +6,15 @@ from typing import Any
 from babel.dates import format_date
 
 from tejido_requests.audit.retention import Due
-from tejido_requests.audit.schemas import AuditEntryOut, HistoryOut, RetentionDue, RetentionDueOut
-from tejido_requests.models import HistoryEntry
+from tejido_requests.audit.schemas import (
+    AccessListed,
+    AccessOut,
+    AuditEntryOut,
+    HistoryOut,
+    RetentionDue,
+    RetentionDueOut,
+)
+from tejido_requests.models import AccessRecord, HistoryEntry
 from tejido_requests.settings import PACKAGE
 from tejido_shared import i18n
 
@@ -20,6 +27,8 @@ def history_out(entries: list[dict[str, Any]]) -> list[HistoryOut]:
 
 def _what(kind: str, details: dict[str, Any]) -> str:
     if kind == "calendar_changed":
+        if details.get("old") == details.get("new"):
+            kind = "calendar_changed_resting"  # what moved are the days left
         language = i18n.language.get()
         days = {name: date.fromisoformat(details[name]) for name in ("old", "new") if details.get(name)}
         details = details | {name: format_date(day, "long", language) for name, day in days.items()}
@@ -35,6 +44,11 @@ def audit_entry(entry: HistoryEntry) -> AuditEntryOut:
         sequence=entry.link and entry.link.sequence,
         hash=entry.link and entry.link.hash.hex(),
     )
+
+
+def access_listed(access: AccessRecord) -> AccessListed:
+    told = AccessOut.model_validate(access).model_dump()
+    return AccessListed(**told, request_id=None if access.what == "export" else access.request_id)
 
 
 def due(found: Due) -> RetentionDueOut:

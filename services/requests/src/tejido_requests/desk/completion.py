@@ -5,7 +5,7 @@ from datetime import date, datetime
 from sqlalchemy.orm import Session
 
 from tejido_requests.clocks import service as clocks
-from tejido_requests.desk import service
+from tejido_requests.desk import extensions, service
 from tejido_requests.intake.service import sealed
 from tejido_requests.models import ServiceRequest
 from tejido_requests.settings import jurisdiction
@@ -23,6 +23,9 @@ def ask_for_completion(
     To have asked on an earlier day takes proof: the citizen's time to complete runs from then, and an overdue answer could be undone.
     """
     service.unanswered(request)
+    if extensions.pending(session, request) is not None:
+        # A term that rests is not extended: the citizen would have a mail that names a date which never held.
+        raise Refused("extension_pending_proof")
     at = service.dated(session, request, at)
     counted = service.judge(session, request, "asked_to_complete", at, {})
     earlier = _local_day(at) < _local_day(now())
@@ -30,6 +33,7 @@ def ask_for_completion(
         raise Refused("evidence_needed", "evidence")
     details = {"late": True} if counted.asked_late else {}
     service.enter(session, request, counted, "asked_to_complete", at, author, details, reason=what, evidence=evidence)
+    term = jurisdiction().procedure.complete
     service.send(
         session,
         request,
@@ -39,6 +43,7 @@ def ask_for_completion(
             what=contracts.Sealed(seal(what)),
             complete_until=request.citizen_due_date,
             days_left=request.days_left,
+            may_be_extended=term is not None and term.extension_max_added is not None,
         ),
     )
 

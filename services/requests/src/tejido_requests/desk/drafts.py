@@ -67,11 +67,11 @@ def one(session: Session, request: ServiceRequest, draft_id: UUID) -> Draft | No
     return session.scalar(of(request).where(Draft.id == draft_id))
 
 
-def rewrite(session: Session, request: ServiceRequest, draft: Draft, text: str) -> None:
-    """Changes the text of a draft that nobody judges at the moment."""
+def rewrite(session: Session, request: ServiceRequest, draft: Draft, text: str, author: str) -> None:
+    """Changes the text of a draft that nobody judges at the moment. Its author is now who changed it: nobody approves the own words."""
     service.unanswered(request)
     _must_be(draft, "written", "returned")
-    draft.text = text
+    draft.text, draft.author = text, author
     session.flush()
 
 
@@ -85,23 +85,20 @@ def submit(session: Session, request: ServiceRequest, draft: Draft, author: str)
 
 def approve(session: Session, request: ServiceRequest, draft: Draft, head: str) -> None:
     """A head, other than who wrote it, approves a draft."""
-    _decide(request, draft, head)
+    service.unanswered(request)
+    _must_be(draft, "submitted")
+    if draft.author == head:
+        raise NotForThem("own_draft")
     draft.status, draft.decided_at, draft.decided_by = "approved", now(), head
     _record(session, request, draft, "draft_approved", head)
 
 
 def send_back(session: Session, request: ServiceRequest, draft: Draft, remark: str, head: str) -> None:
     """A head sends a draft back with what is to be changed."""
-    _decide(request, draft, head)
-    draft.status, draft.decided_at, draft.decided_by, draft.remark = "returned", now(), head, remark
-    _record(session, request, draft, "draft_returned", head, reason=remark)
-
-
-def _decide(request: ServiceRequest, draft: Draft, head: str) -> None:
     service.unanswered(request)
     _must_be(draft, "submitted")
-    if draft.author == head:
-        raise NotForThem("own_draft")
+    draft.status, draft.decided_at, draft.decided_by, draft.remark = "returned", now(), head, remark
+    _record(session, request, draft, "draft_returned", head, reason=remark)
 
 
 def issue(session: Session, request: ServiceRequest, draft: Draft, author: str) -> None:
@@ -119,8 +116,9 @@ def answer_at_once(
     session: Session, request: ServiceRequest, kind: str, text: str, reasons: str | None, author: str, *, head: bool
 ) -> None:
     """Issues an answer nobody approved. An officer may not go past the head with one that lies before the head or came back."""
+    alike = ("partial",) if kind == "partial" else ("answer", "refusal")  # or it would go out under the other name
     waiting = sa.select(Draft.id).where(
-        Draft.request_id == request.id, Draft.status.in_(("submitted", "returned", "approved")), Draft.kind == kind
+        Draft.request_id == request.id, Draft.status.in_(("submitted", "returned", "approved")), Draft.kind.in_(alike)
     )
     service.unanswered(request)
     if not head and session.scalar(waiting.limit(1)) is not None:

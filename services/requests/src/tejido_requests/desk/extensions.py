@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from tejido_requests.audit import service as audit
 from tejido_requests.clocks import service as clocks
+from tejido_requests.deadlines import Deadline
 from tejido_requests.desk import service
 from tejido_requests.models import HistoryEntry, ServiceRequest
 from tejido_shared import contracts
@@ -39,25 +40,14 @@ def extend(
     details = _extension(session, request, at, added, due_date)
     if evidence is not None:
         counted = service.judge(session, request, "extended", at, details)
-        service.enter(session, request, counted, "extended", at, author, details, reason=reasons, evidence=evidence)
+        _hold(session, request, counted, at, author, details, reasons, evidence)
         return
     if told_at is not None or request.petitioner_email is None:
         raise Refused("extension_proof_needed")
-    if _pending_extension(session, request) is not None:
+    if pending(session, request) is not None:
         raise Refused("extension_pending")
     notice_id = new_id()
-    event_id = service.send(
-        session,
-        request,
-        contracts.RequestExtensionAnnounced(
-            **service.told(request),
-            notice_id=notice_id,
-            announced_at=at,
-            reasons=contracts.Sealed(seal(reasons)),
-            due_date=request.due_date,
-            new_due_date=date.fromisoformat(details["to"]),
-        ),
-    )
+    event_id = _send(session, request, notice_id, at, reasons, details)
     details |= {"notice_id": str(notice_id), "event_id": str(event_id)}
     audit.record(session, request, "extension_announced", at, author, details, reason=reasons)
 
@@ -75,7 +65,7 @@ def _extension(
     raise Refused("extension_date", "due_date")
 
 
-def _pending_extension(session: Session, request: ServiceRequest) -> sa.Row[Any] | None:
+def pending(session: Session, request: ServiceRequest) -> sa.Row[Any] | None:
     """The announcement of an extension that is neither proven nor failed."""
     kinds = ("extension_announced", "extended", "extension_failed")
     columns = HistoryEntry.kind, HistoryEntry.at, HistoryEntry.details, HistoryEntry.reason
@@ -89,34 +79,67 @@ def _pending_extension(session: Session, request: ServiceRequest) -> sa.Row[Any]
 
 def extension_told(session: Session, request: ServiceRequest, event_id: UUID, at: datetime, evidence: str) -> None:
     """The mail that announces an extension arrived: it holds if the law admits it at that instant, and has failed otherwise."""
-    pending = _extension_of(session, request, event_id)
-    if pending is None:
+    announced = _extension_of(session, request, event_id)
+    if announced is None:
         return
-    at = min(max(at, pending.at), now())
-    details = {name: pending.details[name] for name in ("added", "notice_id")}
+    at = min(max(at, announced.at), now())
+    details = {name: announced.details[name] for name in ("added", "notice_id")}
     try:
         counted = service.judge(session, request, "extended", at, details)
     except Refused as refused:
-        _extension_failed(session, request, pending, at, refused.code)
+        _extension_failed(session, request, announced, at, refused.code)
         return
     details |= {"from": service.iso(request.due_date), "to": service.iso(counted.due_date)}
-    service.enter(session, request, counted, "extended", at, None, details, reason=pending.reason, evidence=evidence)
+    _hold(session, request, counted, at, None, details, announced.reason, evidence)
+
+
+def _hold(
+    session: Session,
+    request: ServiceRequest,
+    counted: Deadline,
+    at: datetime,
+    author: str | None,
+    details: dict[str, Any],
+    reasons: str,
+    evidence: str,
+) -> None:
+    """The extension holds. Those whose requests were merged into this one are told now, for they wait for its answer."""
+    service.enter(session, request, counted, "extended", at, author, details, reason=reasons, evidence=evidence)
+    for each in service.merged_into(session, request):
+        _send(session, each, new_id(), at, reasons, details)
+
+
+def _send(
+    session: Session, request: ServiceRequest, notice_id: UUID, at: datetime, reasons: str, details: dict[str, Any]
+) -> UUID:
+    event = contracts.RequestExtensionAnnounced(
+        **service.told(request),
+        notice_id=notice_id,
+        announced_at=at,
+        reasons=contracts.Sealed(seal(reasons)),
+        due_date=details["from"],
+        new_due_date=details["to"],
+    )
+    return service.send(session, request, event)
 
 
 def extension_not_told(session: Session, request: ServiceRequest, event_id: UUID, at: datetime) -> None:
-    """The mail that announces an extension could not be delivered: the due date stays."""
-    pending = _extension_of(session, request, event_id)
-    if pending is not None:
-        _extension_failed(session, request, pending, at, "not_delivered")
+    """The mail that announces an extension could not be delivered: the due date stays, and the office is told."""
+    announced = _extension_of(session, request, event_id)
+    if announced is not None:
+        _extension_failed(session, request, announced, at, "not_delivered")
+        service.tell_office(session, request, contracts.RequestExtensionAnnounced.type, at)
 
 
 def _extension_of(session: Session, request: ServiceRequest, event_id: UUID) -> sa.Row[Any] | None:
     if request.status not in clocks.OPEN:
         return None
-    pending = _pending_extension(session, request)
-    return pending if pending is not None and pending.details["event_id"] == str(event_id) else None
+    announced = pending(session, request)
+    return announced if announced is not None and announced.details["event_id"] == str(event_id) else None
 
 
-def _extension_failed(session: Session, request: ServiceRequest, pending: sa.Row[Any], at: datetime, why: str) -> None:
-    details = {"notice_id": pending.details["notice_id"], "why": why}
+def _extension_failed(
+    session: Session, request: ServiceRequest, announced: sa.Row[Any], at: datetime, why: str
+) -> None:
+    details = {"notice_id": announced.details["notice_id"], "why": why}
     audit.record(session, request, "extension_failed", at, None, details)

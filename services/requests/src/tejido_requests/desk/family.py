@@ -88,19 +88,21 @@ def split(session: Session, request: ServiceRequest, parts: Sequence[Part], reas
         office = part.office
         if office is not None and office not in {known.code for known in jurisdiction().offices}:
             raise Refused("unknown_office", f"children.{place}.office")
-        filed = file(
-            session,
-            _again(
-                request,
-                part.request_type or request.request_type,
-                subject=part.subject,
-                reasons=part.reasons or request.reasons,
-                office=office,
-                due_date=part.due_date,
-                received_at=request.received_at,
-                parent_id=request.id,
-            ),
+        filing = _again(
+            request,
+            part.request_type or request.request_type,
+            subject=part.subject,
+            reasons=part.reasons or request.reasons,
+            office=office,
+            due_date=part.due_date,
+            received_at=request.received_at,
+            parent_id=request.id,
         )
+        try:
+            filed = file(session, filing)
+        except Refused as refused:
+            fields = [(f"children.{place}.{field}", code) for field, code in refused.fields]
+            raise Refused(refused.code, fields=fields, **refused.params) from None
         _carry_over(session, session.get_one(ServiceRequest, filed.id), moved, author)
         numbers.append(filed.number)
     counted = service.judge(session, request, "split", instant, {})
@@ -148,14 +150,13 @@ def reopen(
     due_date: date | None = None,
 ) -> ServiceRequest:
     """The citizen disputes the answer: a new request with a clock of its own. The first one's outcome stays. Returns the new one."""
-    if request.status in clocks.OPEN:
-        raise Refused("not_notified")
-    if request.status != "notified":
-        raise Refused("request_ended")
+    told_at = service.told_the_answer_at(session, request)
+    if told_at is None:
+        raise Refused("not_notified" if request.status in (*clocks.OPEN, "merged") else "request_ended")
     if service.has_happened(session, request, "reopened"):
         raise Refused("reopened_already")
     instant = now()
-    if instant >= disputable_until(session, request):
+    if instant >= disputable_until(session, request, told_at):
         raise Refused("dispute_too_late")
     changes = {"channel": channel or request.channel, "received_by": author, "verbal": request.verbal and bool(author)}
     filing = _again(
@@ -164,7 +165,7 @@ def reopen(
         **changes,
         subject=request.subject,
         reasons=reasons,
-        office=request.office,
+        office=service.survivor_of(session, request).office,
         due_date=due_date,
         reopens_id=request.id,
     )
@@ -173,14 +174,18 @@ def reopen(
     return session.get_one(ServiceRequest, new.id)
 
 
-def disputable_until(session: Session, request: ServiceRequest) -> datetime:
-    """The end, exclusive, of the time to dispute the answer of a notified request: that to appeal, or else `REOPEN_DAYS` open days."""
+def disputable_until(session: Session, request: ServiceRequest, told_at: datetime) -> datetime:
+    """The end, exclusive, of the time to dispute an answer that the petitioner had at `told_at`: that to appeal, or else
+    `REOPEN_DAYS` open days."""
     found = clocks.clocks(session, request, service.history_of(session, request))
     counted = next((clock.deadline for clock in found if clock.kind == "appeal"), None)
     if counted is None:
-        calendar, notified = found[0].deadline.calendar, request.notified_at or request.received_at
-        term = deadlines.Term("business_days", REOPEN_DAYS)
-        counted = deadlines.deadline(notified, term, calendar, jurisdiction().zone, deadlines.Policy())
+        appeal = (
+            jurisdiction().procedure.appeal
+        )  # a request that was merged into another has no clock of its own for it
+        unit, n = (appeal.unit, appeal.n) if appeal else ("business_days", REOPEN_DAYS)
+        term, policy = deadlines.Term(unit, n), deadlines.Policy()
+        counted = deadlines.deadline(told_at, term, found[0].deadline.calendar, jurisdiction().zone, policy)
     if counted.overdue_at is None:
         raise LookupError("a time to appeal without an end")
     return counted.overdue_at

@@ -34,6 +34,14 @@ def found(request: ServiceRequest | None) -> ServiceRequest:
     return request
 
 
+def own(caller: Principal, request: ServiceRequest | None) -> ServiceRequest:
+    """The request, for who works in its office: an auditor who is an officer elsewhere sees it and changes nothing."""
+    request = found(request)
+    if request.office not in caller.offices and not caller.has(Role.ADMINISTRATOR):
+        raise NotForThem("not_of_the_office")
+    return request
+
+
 def headed(caller: Principal, request: ServiceRequest) -> ServiceRequest:
     """The request, for the head of its office: a head of another office who works in this one is an officer here."""
     if not caller.heads(request.office):
@@ -60,6 +68,16 @@ def acted(
         return once.run(session, RequestSummary, run)
 
 
+def worked(
+    once: IdempotencyKey,
+    caller: Principal,
+    request_id: UUID,
+    act: Callable[[Session, ServiceRequest], ServiceRequest | None],
+) -> RequestSummary:
+    """`acted`, for who works in the request's office."""
+    return acted(once, caller, request_id, lambda session, request: act(session, own(caller, request)))
+
+
 @router.get(ONE, tags=["service requests"], summary="One request")
 def read_request(request_id: UUID, caller: Reader, response: Response) -> schemas.RequestOut:
     with read() as session:
@@ -73,7 +91,7 @@ def change_request(
     request_id: UUID, body: schemas.RequestPatch, caller: Officer, response: Response, if_match: IfMatch = None
 ) -> schemas.RequestOut:
     with tx() as session:
-        request = found(queries.one(session, caller, request_id, lock=True))
+        request = own(caller, queries.one(session, caller, request_id, lock=True))
         check_match(if_match, request)
         service.move_to_office(session, request, body.office, caller.subject)
         response.headers["ETag"] = etag(request)
@@ -88,7 +106,7 @@ def ask_for_completion(
     request_id: UUID, body: schemas.CompletionRequestIn, once: IdempotencyKey, caller: Officer
 ) -> RequestSummary:
     """The clock rests from that day on, and the citizen has the time the law gives to complete (Ley 1755/2015 art. 17)."""
-    return acted(
+    return worked(
         once,
         caller,
         request_id,
@@ -102,7 +120,7 @@ def ask_for_completion(
 def withdraw_completion(
     request_id: UUID, body: schemas.ReasonedIn, once: IdempotencyKey, caller: Officer
 ) -> RequestSummary:
-    return acted(
+    return worked(
         once,
         caller,
         request_id,
@@ -116,7 +134,7 @@ def withdraw_completion(
 def extend_completion(
     request_id: UUID, body: schemas.ReasonedIn, once: IdempotencyKey, caller: Officer
 ) -> RequestSummary:
-    return acted(
+    return worked(
         once,
         caller,
         request_id,
@@ -126,7 +144,7 @@ def extend_completion(
 
 @router.post(f"{ONE}/completion", tags=["acts"], summary="Record that the citizen completed the request")
 def complete(request_id: UUID, body: schemas.CompletionIn, once: IdempotencyKey, caller: Officer) -> RequestSummary:
-    return acted(
+    return worked(
         once,
         caller,
         request_id,
@@ -162,7 +180,7 @@ def decide_withdrawal(
     request_id: UUID, body: schemas.WithdrawalDecisionIn, once: IdempotencyKey, caller: Head
 ) -> RequestSummary:
     """Only after the citizen let the time to complete pass. The citizen is told, and may ask for reconsideration."""
-    return acted(
+    return worked(
         once,
         caller,
         request_id,
@@ -174,7 +192,7 @@ def decide_withdrawal(
 
 @router.post(f"{ONE}/withdrawal", tags=["acts"], summary="Record that the citizen withdraws the request")
 def withdraw(request_id: UUID, body: schemas.WithdrawalIn, once: IdempotencyKey, caller: Officer) -> RequestSummary:
-    return acted(
+    return worked(
         once,
         caller,
         request_id,
@@ -185,10 +203,23 @@ def withdraw(request_id: UUID, body: schemas.WithdrawalIn, once: IdempotencyKey,
 # Term, type and competence
 
 
+@router.post(f"{ONE}/acknowledgement", tags=["acts"], summary="Record that the citizen has the receipt")
+def acknowledge(
+    request_id: UUID, body: schemas.AcknowledgementIn, once: IdempotencyKey, caller: Officer
+) -> RequestSummary:
+    """For a receipt that was handed over or sent in another way than by mail. Once it is acknowledged, it changes nothing."""
+    return worked(
+        once,
+        caller,
+        request_id,
+        lambda s, request: service.acknowledge_by_hand(s, request, body.at, body.evidence, caller.subject),
+    )
+
+
 @router.post(f"{ONE}/extensions", tags=["acts"], summary="Extend the term")
 def extend(request_id: UUID, body: schemas.ExtensionIn, once: IdempotencyKey, caller: Officer) -> RequestSummary:
     """The due date moves when there is proof that the citizen was told in time: at once with evidence, else when the mail arrives."""
-    return acted(
+    return worked(
         once,
         caller,
         request_id,
@@ -208,7 +239,7 @@ def extend(request_id: UUID, body: schemas.ExtensionIn, once: IdempotencyKey, ca
 @router.post(f"{ONE}/retype", tags=["acts"], summary="Correct the type of a request")
 def retype(request_id: UUID, body: schemas.RetypeIn, once: IdempotencyKey, caller: Officer) -> RequestSummary:
     """The true type's term runs from the same receipt. Once overdue, only a supervisor or head corrects it to a longer one."""
-    return acted(
+    return worked(
         once,
         caller,
         request_id,
@@ -227,7 +258,7 @@ def retype(request_id: UUID, body: schemas.RetypeIn, once: IdempotencyKey, calle
 
 @router.post(f"{ONE}/transfers", tags=["acts"], summary="Transfer a request to the authority that must answer")
 def transfer(request_id: UUID, body: schemas.TransferIn, once: IdempotencyKey, caller: Officer) -> RequestSummary:
-    return acted(
+    return worked(
         once,
         caller,
         request_id,
@@ -253,7 +284,7 @@ def answer_request(request_id: UUID, body: schemas.AnswerIn, once: IdempotencyKe
 
     A part of the answer stops nothing. What a head is to approve is issued as a draft.
     """
-    return acted(
+    return worked(
         once,
         caller,
         request_id,
@@ -268,7 +299,7 @@ def record_notification(
     request_id: UUID, body: schemas.NotificationIn, once: IdempotencyKey, caller: Officer
 ) -> RequestSummary:
     """For a petitioner without e-mail, or whose mail came back: instant and evidence of the notification."""
-    return acted(
+    return worked(
         once,
         caller,
         request_id,
@@ -290,7 +321,7 @@ def _drafted(
     with tx() as session:
 
         def run() -> schemas.DraftOut:
-            request = found(queries.one(session, caller, request_id, lock=True))
+            request = own(caller, queries.one(session, caller, request_id, lock=True))
             draft = act(session, request)
             session.flush()
             return views.draft_out(draft)
@@ -347,10 +378,10 @@ def rewrite_draft(
     if_match: IfMatch = None,
 ) -> schemas.DraftOut:
     with tx() as session:
-        request = found(queries.one(session, caller, request_id, lock=True))
+        request = own(caller, queries.one(session, caller, request_id, lock=True))
         draft = _draft(session, request, draft_id)
         check_match(if_match, draft)
-        drafts.rewrite(session, request, draft, body.text)
+        drafts.rewrite(session, request, draft, body.text, caller.subject)
         response.headers["ETag"] = etag(draft)
         return views.draft_out(draft)
 
@@ -395,7 +426,7 @@ def return_draft(
 
 @router.post(f"{ONE}/drafts/{{draft_id}}/issue", tags=["drafts"], summary="Issue an approved draft")
 def issue_draft(request_id: UUID, draft_id: UUID, once: IdempotencyKey, caller: Officer) -> RequestSummary:
-    return acted(
+    return worked(
         once,
         caller,
         request_id,
@@ -409,7 +440,7 @@ def issue_draft(request_id: UUID, draft_id: UUID, once: IdempotencyKey, caller: 
 @router.post(f"{ONE}/reopen", status_code=201, tags=["acts"], summary="Reopen a request whose answer is disputed")
 def reopen(request_id: UUID, body: schemas.ReopenIn, once: IdempotencyKey, caller: Officer) -> RequestSummary:
     """A new request with a clock of its own, linked to the first, whose outcome stays. Returns the new one."""
-    return acted(
+    return worked(
         once,
         caller,
         request_id,
@@ -421,7 +452,7 @@ def reopen(request_id: UUID, body: schemas.ReopenIn, once: IdempotencyKey, calle
 def split(request_id: UUID, body: schemas.SplitIn, once: IdempotencyKey, caller: Officer) -> RequestSummary:
     """Each child was received when its parent was, and has an office, type and clock of its own."""
     parts = [family.Part(**child.model_dump()) for child in body.children]
-    return acted(
+    return worked(
         once, caller, request_id, lambda s, request: family.split(s, request, parts, body.reasons, caller.subject)
     )
 
@@ -438,6 +469,8 @@ def merge(request_id: UUID, body: schemas.MergeIn, once: IdempotencyKey, caller:
             requests = family.locked(session, queries.visible_to(caller), sorted(ids))
             if len(requests) < len(ids):
                 raise NotFound
+            for request in requests:
+                own(caller, request)
             return summary(
                 family.merge(session, requests, body.reasons, caller.subject, different_types=body.different_types)
             )
@@ -450,4 +483,4 @@ def link(request_id: UUID, body: schemas.LinksIn, once: IdempotencyKey, caller: 
     links = body.model_dump(exclude_unset=True)
     if not links:
         raise Refused("nothing_to_link", "project_id")
-    return acted(once, caller, request_id, lambda s, request: family.link(s, request, links, caller.subject))
+    return worked(once, caller, request_id, lambda s, request: family.link(s, request, links, caller.subject))

@@ -41,9 +41,13 @@ class RequestOut(RequestSummary):
 
     subject: str
     reasons: str | None
-    attachments: list[Any]
+    attachments: list[Any] = Field(
+        description="Names of the documents that came with it, as declared; null where the petitioner is confidential"
+    )
     petitioner: Petitioner | None
-    organization_id: UUID | None
+    organization_id: UUID | None = Field(
+        description="None too where the petitioner is confidential: it may be who asks"
+    )
     project_id: UUID | None
     received_by: str | None
     received_by_name: str | None
@@ -127,6 +131,10 @@ class WithdrawalProposal(RequestSummary):
 
 class ProposalQuery(PageQuery):
     sort: Literal["citizen_due_date", "-citizen_due_date"] = "citizen_due_date"
+
+
+class AcknowledgementIn(Dated):
+    evidence: Line = Field(description="Signed copy, guide number …")
 
 
 class ExtensionIn(Strict):

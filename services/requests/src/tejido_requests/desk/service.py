@@ -15,11 +15,12 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from tejido_requests.audit import service as audit
+from tejido_requests.calendars import queries as calendars
 from tejido_requests.calendars.service import in_force
 from tejido_requests.clocks import service as clocks
 from tejido_requests.deadlines import Deadline, OutOfCalendar
 from tejido_requests.intake.service import checked_answers, next_number, sealed, term_in_words, tokens_of_request
-from tejido_requests.models import Draft, HistoryEntry, ServiceRequest
+from tejido_requests.models import DeskOfficer, Draft, HistoryEntry, ServiceRequest
 from tejido_requests.settings import PACKAGE, jurisdiction
 from tejido_shared import contracts, i18n
 from tejido_shared.clock import now
@@ -117,13 +118,17 @@ def dated(session: Session, request: ServiceRequest, at: datetime | None, field:
     acts = [act.at for act in history_of(session, request) if act.kind in _IN_ORDER]
     if at is None:
         return max(now(), *acts, request.received_at)  # whatever the clock of the machine says that recorded them
+    _since_receipt(request, at, field)
+    if any(act > at for act in acts):
+        raise Refused("act_before_last", field)
+    return at
+
+
+def _since_receipt(request: ServiceRequest, at: datetime, field: str) -> None:
     if at > now():
         raise Refused("act_in_future", field)
     if at < request.received_at:
         raise Refused("act_before_receipt", field)
-    if any(act > at for act in acts):
-        raise Refused("act_before_last", field)
-    return at
 
 
 def told(request: ServiceRequest) -> dict[str, Any]:
@@ -202,8 +207,10 @@ def retype(
     enter(session, request, counted, "retyped", at, author, details, reason=reasons)
     if longer:
         moved = {"old_due_date": before, "new_due_date": counted.due_date, "act": term.article}
-        event = contracts.RequestDueDateMoved(**told(request), moved_at=at, cause="retype", **moved)
-        send(session, request, event)
+        for each in (request, *merged_into(session, request)):
+            # Of the type that now counts, also to those who had asked under another.
+            whom = told(each) | {"type_name": kind.name}
+            send(session, each, contracts.RequestDueDateMoved(**whom, moved_at=at, cause="retype", **moved))
 
 
 def _answers_kept(request: ServiceRequest, fields: Sequence[AskedField], answers: dict[str, Any]) -> str | None:
@@ -394,13 +401,21 @@ def record_notification(
     settle(session, request)
 
 
+def told_the_answer_at(session: Session, request: ServiceRequest) -> datetime | None:
+    """When the answer reached the petitioner, with proof: the own one, or that of the request this one was merged into."""
+    if request.status != "merged":
+        return request.notified_at
+    told = sa.select(HistoryEntry.at).where(HistoryEntry.request_id == request.id)
+    return session.scalar(told.where(HistoryEntry.kind == "merged_notified"))
+
+
 def _record_merged_notification(
     session: Session, request: ServiceRequest, at: datetime, evidence: str, author: str | None
 ) -> None:
     survivor = survivor_of(session, request)
     if survivor.answered_at is None:
         raise Refused("not_answered")
-    if has_happened(session, request, "merged_notified"):
+    if told_the_answer_at(session, request) is not None:
         raise Refused("already_notified")
     if not survivor.answered_at <= at <= now():
         raise Refused("notified_out_of_time", "notified_at")
@@ -417,29 +432,64 @@ def answer_delivered(session: Session, request: ServiceRequest, event_id: UUID, 
     """The mail with an answer arrived. A partial one stops no clock, whatever was issued since."""
     if has_happened(session, request, "partial_answer", event_id=str(event_id)):
         audit.record(session, request, "partial_answer_delivered", at, None, {}, evidence=evidence)
-    elif request.status == "answered" or (
-        request.status == "merged" and not has_happened(session, request, "merged_notified")
-    ):
+    elif request.status in ("answered", "merged", "notified"):
         issued_at = survivor_of(session, request).answered_at
         # Between the answer and now, whatever the other machine's clock says: a proof must not be lost over seconds.
-        record_notification(session, request, min(max(at, issued_at or at), now()), evidence, None)
+        at = min(max(at, issued_at or at), now())
+        if told_the_answer_at(session, request) is None:
+            record_notification(session, request, at, evidence, None)
+        elif not has_happened(session, request, "answer_delivered", event_id=str(event_id)):
+            # Somebody recorded another proof first, which stands.
+            audit.record(session, request, "answer_delivered", at, None, {"event_id": str(event_id)}, evidence=evidence)
 
 
-def record_failed_notification(session: Session, request: ServiceRequest, at: datetime, reason: str) -> None:
-    """A mail to the citizen could not be delivered: the office must find another way while the clock goes on."""
-    audit.record(session, request, "notification_failed", at, None, reason=reason)
-    session.flush()
+def record_failed_message(session: Session, request: ServiceRequest, cause: str, at: datetime, reason: str) -> None:
+    """A mail to the citizen could not be delivered. The clock goes on, and the office is told that it must find another way.
+
+    `cause`: the type of the event it told of.
+    """
+    answer = cause == contracts.RequestAnswered.type
+    audit.record(session, request, "notification_failed" if answer else "message_failed", at, None, reason=reason)
+    if not (answer and told_the_answer_at(session, request)):
+        tell_office(session, request, cause, at)
 
 
-def record_failed_message(session: Session, request: ServiceRequest, at: datetime, reason: str) -> None:
-    """The citizen could not be told by mail of something else than an answer: the office must find another way."""
-    audit.record(session, request, "message_failed", at, None, reason=reason)
+def tell_office(session: Session, request: ServiceRequest, cause: str, at: datetime) -> None:
+    """Tells who works on a request, when the offices are open, that a mail to the citizen did not arrive."""
+    address = None
+    if request.assignee is not None:
+        known = sa.select(DeskOfficer.email).where(DeskOfficer.subject == request.assignee)
+        address = session.scalar(known.where(DeskOfficer.email.is_not(None)).limit(1))
+    calendar = calendars.calendar(session, request.calendar_version, request.request_type)
+    event = contracts.RequestMessageUndelivered(
+        **{name: getattr(request, name) for name in ("number", "type_name", "office", "assignee")},
+        request_id=request.id,
+        cause=cause.partition(".")[2],
+        failed_at=at,
+        due_date=request.due_date if request.status in clocks.OPEN else None,
+        send_from=clocks.in_office_hours(calendar, now()),
+        assignee_email=sealed(address),
+    )
+    send(session, request, event)
 
 
-def acknowledge(session: Session, request: ServiceRequest, at: datetime, author: str | None = None) -> None:
+def acknowledge(
+    session: Session, request: ServiceRequest, at: datetime, author: str | None = None, evidence: str | None = None
+) -> None:
     """The petitioner has the receipt: by mail with proof, or handed over. Again changes nothing."""
     if request.acknowledged_at is not None:
         return
     request.acknowledged_at = at
-    audit.record(session, request, "acknowledged", at, author)
+    audit.record(session, request, "acknowledged", at, author, evidence=evidence)
     settle(session, request)
+
+
+def acknowledge_by_hand(
+    session: Session, request: ServiceRequest, at: datetime | None, evidence: str, author: str
+) -> None:
+    """An officer says when the petitioner got the receipt, with proof: nothing else does where there is no e-mail address."""
+    if request.status not in clocks.OPEN:
+        raise Refused("request_ended")
+    if at is not None:
+        _since_receipt(request, at, "at")
+    acknowledge(session, request, at or max(now(), request.received_at), author, evidence)

@@ -20,7 +20,7 @@ from tejido_requests.search.schemas import RequestSummary
 from tejido_requests.search.views import summary_fields
 
 _MADE = {
-    *("petitioner", "clock", "clocks", "history", "answers"),
+    *("petitioner", "organization_id", "attachments", "clock", "clocks", "history", "answers"),
     *("completions", "partial_answers", "children", "reopened_as"),
 }
 _ASKING = ("asked_to_complete", "completed", "completion_withdrawn")
@@ -34,6 +34,7 @@ def petitioner_of(request: ServiceRequest) -> Petitioner | None:
     return Petitioner.model_construct(
         **{name: getattr(request, f"petitioner_{name}") for name in names},
         representative_name=request.representative_name,
+        representative_identification=request.representative_identification,
     )
 
 
@@ -47,7 +48,10 @@ def whole(session: Session, request: ServiceRequest) -> RequestOut:
     return RequestOut(
         **summary_fields(request),
         **{name: getattr(request, name) for name in names},
+        # The names of documents are the petitioner's own words: how many there are is what is left of them.
+        attachments=[None] * len(request.attachments) if request.confidential else request.attachments,
         petitioner=None if request.confidential else petitioner_of(request),
+        organization_id=None if request.confidential else request.organization_id,
         answers=json.loads(request.answers_given) if request.answers_given else {},
         clock=clock,
         clocks=views.running(found),

@@ -77,7 +77,8 @@ _REMAKE = (
 )
 _READ = (
     *(ServiceRequest.subject, ServiceRequest.reasons, ServiceRequest.place_address, ServiceRequest.confidential),
-    *(ServiceRequest.petitioner_name, ServiceRequest.representative_name, ServiceRequest.petitioner_identification),
+    *(ServiceRequest.petitioner_name, ServiceRequest.petitioner_identification),
+    *(ServiceRequest.representative_name, ServiceRequest.representative_identification),
 )
 
 

@@ -14,6 +14,7 @@ _SHOWN = (
     *("effective_receipt_date", "term_unit", "term_n", "term_article", "term_kind", "term_extension_max"),
     *("term_copies_within", "calendar_version", "due_date", "first_due_date", "due_soon_from", "overdue_at", "on_time"),
     *("citizen_due_date", "answered_at", "answer", "answer_number", "notified_at", "merged_into_id"),
+    "tombstoned_at",
 )
 ANSWER = ("answered_at", "answer_number", "answer")
 _TRACKED = sa.select(
@@ -31,10 +32,12 @@ def tracked(rows: sa.Connection, number: str) -> Any | None:
 
 
 def answer_of(rows: sa.Connection, request_id: UUID) -> dict[str, Any]:
-    """The answer of another request: of the one that this one was merged into."""
-    columns = (getattr(ServiceRequest, name) for name in ANSWER)
+    """The answer of another request: of the one that this one was merged into, directly or through others."""
+    columns = (getattr(ServiceRequest, name) for name in (*ANSWER, "merged_into_id"))
     found = rows.execute(sa.select(*columns).where(ServiceRequest.id == request_id)).one()
-    return dict(found._mapping)  # noqa: SLF001
+    if found.merged_into_id is not None:
+        return answer_of(rows, found.merged_into_id)
+    return {name: getattr(found, name) for name in ANSWER}
 
 
 def key_of(number: str) -> sa.Select[UUID, str]:

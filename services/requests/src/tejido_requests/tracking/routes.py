@@ -13,7 +13,7 @@ from tejido_requests.audit.views import history_out
 from tejido_requests.clocks import service as clocks
 from tejido_requests.clocks import views
 from tejido_requests.db import rows, tx
-from tejido_requests.desk import completion, family
+from tejido_requests.desk import completion
 from tejido_requests.desk.views import completions, partial_answers, said
 from tejido_requests.models import ServiceRequest
 from tejido_requests.settings import PACKAGE, jurisdiction
@@ -55,7 +55,7 @@ def complete(
     number: Number, body: schemas.CompletionTextIn, once: IdempotencyKey, _: Anybody, code: Code
 ) -> schemas.TrackingOut:
     """At any hour: the clock goes on from then."""
-    return _acted(once, number, code, lambda s, request: completion.complete(s, request, body.text, None, None))
+    return acted(once, number, code, lambda s, request: completion.complete(s, request, body.text, None, None))
 
 
 @router.post("/tracking/{number}/withdrawal", tags=["tracking"], summary="Withdraw your request")
@@ -63,14 +63,14 @@ def withdraw(
     number: Number, body: schemas.CitizenWithdrawalIn, once: IdempotencyKey, _: Anybody, code: Code
 ) -> schemas.TrackingOut:
     evidence = i18n.text(PACKAGE, "desk.withdrawn_by_code", "es")
-    return _acted(
+    return acted(
         once, number, code, lambda s, request: completion.withdraw(s, request, body.reasons, None, None, evidence)
     )
 
 
 @router.post("/tracking/{number}/rating", tags=["tracking"], summary="Rate the answer, once")
 def rate(number: Number, body: schemas.RatingIn, once: IdempotencyKey, _: Anybody, code: Code) -> schemas.TrackingOut:
-    return _acted(once, number, code, lambda s, request: service.rate(s, request, body.stars, body.comment))
+    return acted(once, number, code, lambda s, request: service.rate(s, request, body.stars, body.comment))
 
 
 @router.post("/tracking/{number}/dispute", status_code=201, tags=["tracking"], summary="Dispute the answer")
@@ -78,10 +78,10 @@ def dispute(
     number: Number, body: schemas.DisputeIn, once: IdempotencyKey, _: Anybody, code: Code
 ) -> schemas.TrackingOut:
     """A new request with a clock of its own, which comes back; its code is the same. The first one's outcome stays."""
-    return _acted(once, number, code, lambda s, request: family.reopen(s, request, body.reasons, None, channel="web"))
+    return acted(once, number, code, lambda s, request: service.dispute(s, request, body.reasons))
 
 
-def _acted(
+def acted(
     once: IdempotencyKey, number: str, code: str, act: Callable[[Session, ServiceRequest], ServiceRequest | None]
 ) -> schemas.TrackingOut:
     """One act of the citizen on the own request, locked, in one transaction and safe to repeat.
@@ -109,10 +109,12 @@ def _mine(session: Session, number: str, code: str) -> ServiceRequest:
 
 def _shown(connection: Connection, request: Any) -> schemas.TrackingOut:
     told = entries(request.history)
-    names = ("number", "type_name", "status", "project", "notified_at")
+    names = ("number", "type_name", "status", "project")
     answer = {name: getattr(request, name) for name in queries.ANSWER}
+    notified_at = request.notified_at
     if request.merged_into_id is not None:
         answer = queries.answer_of(connection, request.merged_into_id)
+        notified_at = next((entry["at"] for entry in told if entry["kind"] == "merged_notified"), None)
     asked = None
     if request.status == "paused":
         what = completions(connection, request.id, told)[-1].what
@@ -120,6 +122,7 @@ def _shown(connection: Connection, request: Any) -> schemas.TrackingOut:
     return schemas.TrackingOut(
         **{name: getattr(request, name) for name in names},
         **answer,
+        notified_at=notified_at,
         office_name=jurisdiction().office_name(request.office),
         clock=views.clock_out(connection, request, clocks.history_from(told)),
         asked=asked,
@@ -128,6 +131,8 @@ def _shown(connection: Connection, request: Any) -> schemas.TrackingOut:
         merged_into=said(told, "merged", "number"),
         split_into=said(told, "split", "children") or [],
         reopened_as=said(told, "reopened", "number"),
-        may_rate=request.status == "notified" and not any(entry["kind"] == "rated" for entry in told),
+        may_rate=notified_at is not None
+        and request.tombstoned_at is None
+        and not any(entry["kind"] == "rated" for entry in told),
         history=history_out(told),
     )

@@ -36,7 +36,7 @@ def upgrade() -> None:
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("recorded_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("subject", sa.Text(), nullable=False),
-        sa.Column("what", sa.Text(), nullable=False, comment="identity, history, attachment, export"),
+        sa.Column("what", sa.Text(), nullable=False, comment="identity, history, attachment, export, receipt"),
         sa.Column("reason", sa.LargeBinary(), nullable=True),
         sa.Column("digest", sa.LargeBinary(), nullable=True, comment="SHA-256 of the reason as encrypted"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_access_record")),
@@ -186,6 +186,13 @@ def upgrade() -> None:
         sa.UniqueConstraint("key", name=op.f("uq_attachment_key")),
         sa.UniqueConstraint("request_id", "sha256", "purpose", name=op.f("uq_attachment_request_id_sha256_purpose")),
     )
+    op.create_index(
+        "ix_attachment_to_scan",
+        "attachment",
+        ["id"],
+        unique=False,
+        postgresql_where=sa.text("scanned_at is null and not infected"),
+    )
     op.create_table(
         "closure",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -228,6 +235,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_draft")),
     )
     op.create_index("ix_draft_request_id", "draft", ["request_id"], unique=False)
+    op.create_table(
+        "known_organization",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("number", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_known_organization")),
+    )
     op.create_table(
         "note",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -314,6 +329,7 @@ def upgrade() -> None:
             "series", sa.Text(), nullable=False, server_default=sa.text("'received'"), comment="received, answered"
         ),
     )
+    op.add_column("service_request", sa.Column("representative_identification", sa.LargeBinary(), nullable=True))
     op.add_column(
         "service_request",
         sa.Column("received_by_name", sa.LargeBinary(), nullable=True, comment="As the official's token had it"),
@@ -602,6 +618,7 @@ def upgrade() -> None:
         op.execute(
             f"create trigger append_only before update or delete on {table} for each row execute function append_only()"
         )
+        op.execute(f"create trigger not_emptied before truncate on {table} execute function append_only()")
 
 
 def _seal_reasons() -> None:
