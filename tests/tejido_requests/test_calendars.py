@@ -16,6 +16,7 @@ from tejido_requests.audit import service as audit
 from tejido_requests.calendars import ical, proposals, queries, redating, service, tasks
 from tejido_requests.clocks import service as clocks
 from tejido_requests.db import tx
+from tejido_requests.desk import completion, family
 from tejido_requests.desk import service as desk
 from tejido_requests.intake import service as intake
 from tejido_requests.models import CalendarChange, ClosureRecord, HistoryEntry, ServiceRequest
@@ -130,6 +131,7 @@ def _check_all() -> None:
             again = clocks.answer_deadline(session, request, by_newest)
             assert request.due_date == again.due_date, "dated by another calendar than the one in force"
             assert request.days_left == again.days_left
+            assert list(answer.days()) == list(again.days()), "told by another calendar than the one in force"
 
 
 def _act(request_id: UUID, kind: str, details: dict[str, Any] | None = None, **changes: Any) -> None:
@@ -235,6 +237,53 @@ def test_withdrawing_moves_back_and_the_citizen_is_not_told(api: TestClient, kee
     assert (old["since"], old["until"]) == (2, 3)
 
 
+def test_a_closure_swapped_for_another_day_is_told_anew(api: TestClient, keeper: dict[str, str]) -> None:
+    """The date stays; a count that names a withdrawn decree could not be defended."""
+    _declare(api, keeper, _closure())
+    found = _desk(api)
+    other = _file(api, request_type="information")
+    (closure,) = api.get("/v1/calendar/closures?scope=municipality").json()["items"]
+    before, mails = _rows(), len(_told())
+    with clock.moved_to(MONDAY + timedelta(days=2)):
+        gone = [{"closure": closure["id"], "act": "Decreto 80 de 2026"}]
+        swapped = _closure("2026-09-16", act="Decreto 81 de 2026", except_types=["information"])
+        change = _declare(api, keeper, swapped, withdraw=gone)
+        _check_all()
+        after = _rows()
+    seen = change["preview"]
+    # `information` moves, for to it the 16th stays open: the one filed as such and the one retyped to it.
+    assert (seen["looked_at"], seen["moved"], seen["recounted"]) == (6, 2, 3)
+    assert (change["status"], change["seen"], change["moved"], change["left"]) == ("done", 6, 2, [])
+    moved, same = {other, found[RETYPED]}, {found[kind] for kind in (QUIET, EXTENDED, ANSWERED)}
+    for id_ in same:
+        (entry,) = _changes(id_)
+        assert entry["old"] == entry["new"] == str(before[id_].due_date)
+        assert entry["act"] == "Día cívico (Decreto 81 de 2026); Día cívico (Decreto 80 de 2026)"
+        assert "days_left" not in entry
+        assert (after[id_].due_date, after[id_].clock_version) == (before[id_].due_date, before[id_].clock_version)
+        assert (after[id_].calendar_version, after[id_].version) == (3, before[id_].version + 1)
+    assert {id_ for id_ in after if after[id_].due_date != before[id_].due_date} == moved
+    assert after[found[PAUSED]].version == before[found[PAUSED]].version, "it rests since before"
+    assert len(_told()) == mails
+    with tx() as session:
+        request = session.get_one(ServiceRequest, found[QUIET])
+        counted = clocks.answer_deadline(session, request, clocks.histories(session, [request.id])[request.id])
+    named = [day.closed.act for day in counted.days() if day.closed]
+    assert named == ["Decreto 81 de 2026"]
+
+
+def test_an_act_that_was_written_wrongly_is_told_anew(api: TestClient, keeper: dict[str, str]) -> None:
+    """The same day by another act, and a Saturday, which does not count anyway but was told with its act."""
+    _declare(api, keeper, _closure(ends_on="2026-09-19"))
+    request_id = _file(api)
+    (closure,) = api.get("/v1/calendar/closures?scope=municipality").json()["items"]
+    gone = [{"closure": closure["id"], "act": "Error de escritura"}]
+    right = _closure(ends_on="2026-09-18", act="Decreto 78 de 2026")
+    change = _declare(api, keeper, right, withdraw=gone)
+    assert (change["moved"], change["preview"]["recounted"], len(_changes(request_id))) == (0, 1, 1)
+    _check_all()
+
+
 def test_what_a_closed_office_alone_does(api: TestClient, keeper: dict[str, str]) -> None:
     request_id = _file(api)
     version = _one(request_id).version
@@ -268,6 +317,50 @@ def test_ley_2578_a_day_is_explained(api: TestClient) -> None:
     assert api.get("/v1/calendar/days/2040-07-12").json()["warnings"] == ["year_not_confirmed"]
     assert api.get("/v1/calendar/days/2026-07-13?type=nada").status_code == 422
     assert api.get("/v1/calendar/closures?version=9").status_code == 422
+
+
+def test_the_act_named_is_the_one_that_moved_it(api: TestClient, keeper: dict[str, str]) -> None:
+    general, other = _file(api), _file(api, request_type="information")
+    both = (_closure(), _closure("2026-09-16", act="Circular 9", suspends_terms=False))
+    excepted = _closure("2026-09-17", act="Decreto 5", except_types=["information"])
+    _declare(api, keeper, *both, excepted)
+    assert _changes(other)[0]["act"] == "Día cívico (Decreto 77 de 2026)"
+    assert _changes(general)[0]["act"] == "Día cívico (Decreto 77 de 2026); Día cívico (Decreto 5)"
+    assert sorted(told["act"] for told in _told()) == sorted(_changes(id_)[0]["act"] for id_ in (general, other))
+
+
+def test_a_date_that_an_authority_set_does_not_move(api: TestClient, keeper: dict[str, str], officer: Any) -> None:
+    _file(api)
+    body = {"subject": "Oficio", "request_type": "oversight_request", "due_date": "2026-09-28", "channel": "mail"}
+    answer = api.post("/v1/service-requests", json=body, headers=officer)
+    assert answer.status_code == 201, answer.text
+    before = _one(UUID(answer.json()["id"]))
+    change = _declare(api, keeper, _closure(), _closure("2026-09-28"))
+    assert (change["preview"]["looked_at"], change["moved"]) == (1, 1)
+    after = _one(before.id)
+    assert (after.due_date, after.overdue_at, after.version) == (before.due_date, before.overdue_at, before.version)
+
+
+def test_what_two_drafts_withdraw_is_withdrawn_once(api: TestClient, keeper: dict[str, str]) -> None:
+    """The second would say that the version between still had it."""
+    _declare(api, keeper, _closure())
+    (closure,) = api.get("/v1/calendar/closures?scope=municipality").json()["items"]
+    gone = [{"closure": closure["id"], "act": "Decreto 80 de 2026"}]
+    first, second = _draft(api, keeper, withdraw=gone), _draft(api, keeper, _closure("2026-09-16"), withdraw=gone)
+    _confirm(api, keeper, first)
+    tasks.redate()
+    again = api.post(f"/v1/calendar/changes/{second['id']}/preview", headers=keeper)
+    assert (again.status_code, again.json()["errors"][0]["field"]) == (422, "body.withdraw.0.closure")
+    assert api.post(f"/v1/calendar/changes/{second['id']}/confirm", json={}, headers=keeper).status_code == 409
+    assert api.get("/v1/calendar/closures?scope=municipality&version=3").json()["items"] == []
+
+
+def test_types_without_exceptions_share_one_calendar(api: TestClient) -> None:
+    """Each holds a century of days, some 2 MB, for every version that history names."""
+    codes = [kind.code for kind in jurisdiction().request_types]
+    with tx() as session:
+        service.in_force(session)
+        assert len({id(queries.calendar(session, 1, code)) for code in codes}) < len(codes) / 2
 
 
 def test_closed_requests_stay_as_they_were(api: TestClient, keeper: dict[str, str]) -> None:
@@ -319,7 +412,71 @@ def test_a_paused_request_and_what_the_citizen_has_left(api: TestClient, keeper:
     assert _one(found[PAUSED]).days_left == (paused.days_left or 0) + 1
 
 
-class _KilledError(Exception):
+def _asked_again() -> list[dict[str, Any]]:
+    with tx() as session:
+        envelopes = session.scalars(sa.select(seam.outbox.c.envelope).order_by(seam.outbox.c.id))
+        return [sent["data"] for sent in envelopes if sent["type"] == "requests.completion_asked"]
+
+
+def test_what_a_citizen_was_told_to_complete_by_is_never_brought_forward(
+    api: TestClient, keeper: dict[str, str]
+) -> None:
+    request_id = _file(api)
+    with clock.moved_to(MONDAY + timedelta(days=1)), tx() as session:
+        request = session.get_one(ServiceRequest, request_id, with_for_update=True)
+        completion.ask_for_completion(session, request, "La cédula", None, "f-1")
+        told = request.citizen_due_date
+    assert told is not None
+    assert len(_asked_again()) == 1
+    with clock.moved_to(MONDAY + timedelta(days=2)):
+        _declare(api, keeper, _closure(told.isoformat()))
+    later = _one(request_id).citizen_due_date
+    assert later == told + timedelta(days=1)
+    again = _asked_again()[-1]
+    assert again["complete_until"] == later.isoformat()
+    assert (unseal(again["what"]), unseal(again["recipient_email"])) == ("La cédula", "ana@example.org")
+    assert _told() == [], "the answer's date rests"
+    before = _one(request_id)
+    with clock.moved_to(MONDAY + timedelta(days=3)):
+        change = _withdraw(api, keeper, told.isoformat())
+    assert (change["status"], change["moved"], change["preview"]["moved"], change["preview"]["kept"]) == (
+        "done",
+        0,
+        0,
+        1,
+    )
+    after = _one(request_id)
+    assert (after.citizen_due_date, after.version, len(_asked_again())) == (later, before.version, 2)
+    with clock.moved_to(MONDAY + timedelta(days=9)), tx() as session:
+        request = session.get_one(ServiceRequest, request_id, with_for_update=True)
+        completion.complete(session, request, "Va la cédula", None, None)
+    assert _one(request_id).calendar_version == 3
+    _check_all()
+
+
+def test_those_whose_request_was_merged_are_told_too(api: TestClient, keeper: dict[str, str]) -> None:
+    kept, other, third = (
+        _file(api, petitioner={"name": name, "email": f"{name}@example.org"}) for name in ("ana", "eva", "sol")
+    )
+    with clock.moved_to(MONDAY + timedelta(hours=1)), tx() as session:
+        for survivor, merged in ((other, third), (kept, other)):
+            both = [session.get_one(ServiceRequest, id_, with_for_update=True) for id_ in (survivor, merged)]
+            family.merge(session, both, "Repetida", "f-1", different_types=False)
+    with clock.moved_to(MONDAY + timedelta(days=2)):
+        change = _declare(api, keeper, _closure())
+        assert (change["moved"], len(_changes(other))) == (1, 0)
+        told = {unseal(one["recipient_email"]): one for one in _told()}
+        assert len(told) == len(_told()) == 3
+        numbers = {id_: row.number for id_, row in _rows().items()}
+        for name, id_ in (("ana", kept), ("eva", other), ("sol", third)):
+            one = told[f"{name}@example.org"]
+            assert (one["request_id"], one["number"]) == (str(id_), numbers[id_])
+            assert (one["old_due_date"], one["new_due_date"]) == ("2026-09-28", "2026-09-29")
+        _withdraw(api, keeper)
+        assert len(_told()) == 3
+
+
+class _KilledError(BaseException):
     pass
 
 
@@ -363,6 +520,58 @@ def test_killed_in_the_middle_and_resumed_gives_the_same(
         _check_all()
         assert all(len(_changes(id_)) == (row.status != "paused") for id_, row in _rows().items())
         assert len(_told()) == 12
+
+
+def test_one_that_cannot_be_counted_holds_up_no_other(
+    api: TestClient, keeper: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [_desk(api) for _ in range(3)]
+    broken = {found[1][EXTENDED], found[2][QUIET]}
+    real_clocks, real_groups = clocks.clocks, redating.Groups.dated
+
+    def acted(session: Any, request: Any, history: Any) -> Any:
+        if getattr(request, "id", None) in broken:
+            raise LookupError("no such term")
+        return real_clocks(session, request, history)
+
+    def quiet(self: Any, row: Any, version: int | None = None) -> Any:
+        if getattr(row, "id", None) in broken:
+            raise LookupError("no such term")
+        return real_groups(self, row, version)
+
+    monkeypatch.setattr(clocks, "clocks", acted)
+    monkeypatch.setattr(redating.Groups, "dated", quiet)
+    with clock.moved_to(MONDAY + timedelta(days=2)):
+        before = _rows()
+        change = _draft(api, keeper, _closure())
+        assert (change["preview"]["not_counted"], change["preview"]["moved"]) == (1, 11), (
+            "quiet ones are counted together"
+        )
+        _confirm(api, keeper, change)
+        path = f"/v1/calendar/changes/{change['id']}"
+        monkeypatch.setattr(redating, "MOST_LEFT", 1)
+        with pytest.raises(RuntimeError):
+            tasks.redate()
+        monkeypatch.setattr(redating, "MOST_LEFT", 2)
+        assert api.get(path, headers=keeper).json()["status"] == "confirmed"
+        tasks.redate()
+        shown = api.get(path, headers=keeper).json()
+        assert (shown["status"], shown["seen"], shown["moved"]) == ("incomplete", 15, 10)
+        assert (set(shown["left"]), shown["done_at"]) == ({str(id_) for id_ in broken}, None)
+        assert all(_rows()[id_].version == before[id_].version for id_ in broken)
+        listed = api.get("/v1/calendar/changes?status=incomplete", headers=keeper).json()["items"]
+        assert [one["id"] for one in listed] == [change["id"]]
+        _declare(api, keeper, _closure("2026-10-30"))  # the calendar goes on
+        broken.discard(found[2][QUIET])
+        tasks.redate_left()
+        shown = api.get(path, headers=keeper).json()
+        assert (shown["status"], shown["left"]) == ("incomplete", [str(found[1][EXTENDED])])
+        broken.clear()
+        tasks.redate_left()
+        shown = api.get(path, headers=keeper).json()
+        assert (shown["status"], shown["moved"], shown["left"]) == ("done", 12, [])
+        assert len(_told()) == 12
+        _check_all()
 
 
 def test_two_workers_at_once(api: TestClient, keeper: dict[str, str]) -> None:
@@ -536,11 +745,8 @@ def test_a_preview_of_another_version_is_not_confirmed(api: TestClient, keeper: 
     path = f"/v1/calendar/changes/{second['id']}"
     english = {**keeper, "Accept-Language": "en"}
     refused = api.post(f"{path}/confirm", json={}, headers=english)
-    assert (refused.status_code, refused.json()["title"]) == (409, "The calendar changed since the preview")
-    assert (
-        api.post(f"{path}/confirm", json={}, headers=keeper).json()["title"]
-        == "El calendario cambió desde la vista previa"
-    )
+    assert (refused.status_code, refused.json()["title"]) == (409, "The preview no longer holds")
+    assert api.post(f"{path}/confirm", json={}, headers=keeper).json()["title"] == "La vista previa ya no vale"
     again = api.post(f"{path}/preview", headers=keeper)
     assert again.json()["based_on"] == 2
     stale = api.post(f"{path}/confirm", json={}, headers={**keeper, "If-Match": '"1"'})
@@ -557,10 +763,33 @@ def test_a_preview_of_another_version_is_not_confirmed(api: TestClient, keeper: 
     assert api.post(f"{path}/drop", headers=keeper).json()["type"].endswith("change_not_draft")
 
 
+def test_what_a_colleague_added_is_not_confirmed_unseen(
+    api: TestClient, keeper: dict[str, str], issuer: Issuer
+) -> None:
+    colleague = issuer.headers("supervision", sub="supervisora-2")
+    draft = _draft(api, keeper, _closure())
+    path = f"/v1/calendar/changes/{draft['id']}"
+    read = api.get(path, headers=keeper).headers["ETag"]
+    (line, *_) = api.post("/v1/calendar/proposals", json={"year": 2029}, headers=colleague).json()["pending"]
+    said = {"act": "Ley 51 de 1983", "suspends_terms": True, "open_for_filing": True, "change": draft["id"]}
+    accepted = api.post(f"/v1/calendar/proposals/{line['id']}/accept", json=said, headers=colleague).json()
+    assert (accepted["preview"], len(accepted["declared"])) == (None, 2)
+    refused = api.post(f"{path}/confirm", json={}, headers=keeper)
+    assert (refused.status_code, refused.json()["type"]) == (409, "urn:tejido:problem:preview_outdated")
+    api.post(f"{path}/preview", headers=colleague)
+    blind = api.post(f"{path}/confirm", json={}, headers=keeper)
+    assert blind.status_code == 428, "the new preview was shown to the colleague"
+    assert api.post(f"{path}/confirm", json={}, headers={**keeper, "If-Match": read}).status_code == 412
+    now_read = api.get(path, headers=keeper).headers["ETag"]
+    assert api.post(f"{path}/confirm", json={}, headers={**keeper, "If-Match": now_read}).status_code == 200
+
+
 def test_what_is_refused_and_who_may(api: TestClient, keeper: dict[str, str], issuer: Issuer) -> None:
     officer = issuer.headers("funcionario:atencion-ciudadania")
     assert api.post("/v1/calendar/changes", json={"declare": [_closure()]}, headers=officer).status_code == 403
     assert api.post("/v1/calendar/changes", json={"declare": [_closure()]}).status_code == 401
+    assert api.post("/v1/calendar/import", content=b"").status_code == 401
+    assert api.get("/v1/calendar/proposals?year=99999999999", headers=keeper).status_code == 422
     for body, field in (
         ({}, "body.declare"),
         ({"declare": [_closure(ends_on="2026-09-01")]}, "body.declare.0.ends_on"),
@@ -621,10 +850,20 @@ def test_the_library_proposes_and_a_person_decides(api: TestClient, keeper: dict
     draft = api.post(
         f"/v1/calendar/proposals/{second['id']}/accept", json=said | {"change": draft["id"]}, headers=keeper
     ).json()
+    assert draft["preview"] is None
+    api.post(f"/v1/calendar/changes/{draft['id']}/preview", headers=keeper)
     _confirm(api, keeper, draft)
     assert len(api.get("/v1/calendar/closures?from=2029-01-01").json()["items"]) == 2
     assert api.post("/v1/calendar/years/2029/confirm", headers=keeper).json()["confirmed_by"] == "supervisora-1"
     assert 2029 in [found["year"] for found in api.get("/v1/calendar/years").json()]
+
+
+def test_another_version_of_the_library_does_not_propose_again(
+    api: TestClient, keeper: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = api.post("/v1/calendar/proposals", json={"year": 2029}, headers=keeper).json()
+    monkeypatch.setattr(proposals, "version", lambda _: "0.999")
+    assert api.post("/v1/calendar/proposals", json={"year": 2029}, headers=keeper).json() == made
 
 
 def test_the_subdivision_is_the_packs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -664,7 +903,8 @@ def test_a_year_nobody_confirmed_warns(api: TestClient, keeper: dict[str, str]) 
         counted = clocks.answer_deadline(session, request, told)
         assert queries.warnings(session, counted) == []
         late = counted._replace(due_date=date(last + 1, 1, 5))
-        assert queries.warnings(session, late) == [queries.not_confirmed([last + 1])]
+        for asked in (session, session.connection()):
+            assert queries.warnings(asked, late) == [queries.not_confirmed([last + 1])]
 
 
 # iCalendar
@@ -742,6 +982,13 @@ def test_events_become_proposals(api: TestClient, keeper: dict[str, str]) -> Non
         (_ics("DTSTART;VALUE=DATE:20260105\r\nDTEND;VALUE=DATE:20260101\r\nSUMMARY:x"), 4, "ics_backwards"),
         (_ics("DTSTART;VALUE=DATE:20260105\r\nDTEND;VALUE=DATE:20290101\r\nSUMMARY:x"), 4, "ics_too_long"),
         (_ics("DTSTART;VALUE=DATE:20260105\r\nRRULE:FREQ=SECONDLY\r\nSUMMARY:x"), 4, "ics_rule"),
+        (_ics("DTSTART;VALUE=DATE:20260105\r\nRRULE:FREQ=YEARLY;BYDAY=99MO\r\nSUMMARY:x"), 4, "ics_rule"),
+        (_ics("DTSTART;VALUE=DATE:20260105\r\nRRULE;VALUE=PERIOD:20260105T000000Z/PT1H\r\nSUMMARY:x"), 4, "ics_rule"),
+        (_ics("DTSTART:P1D\r\nSUMMARY:x"), 4, "ics_no_date"),
+        (_ics("DTSTART;VALUE=DATE:20260105\r\nRDATE:P1D\r\nSUMMARY:x"), 4, "ics_broken_property"),
+        (_ics("DTSTART;VALUE=DATE:20260105\r\nRECURRENCE-ID:x\r\nSUMMARY:x"), 4, "ics_broken_property"),
+        (_ics("DTSTART;VALUE=DATE:20260105\r\nRDATE:00010101T000000Z\r\nSUMMARY:x"), 4, "ics_out_of_calendar"),
+        (_ics("DTSTART;VALUE=DATE:20260105\r\nSUMMARY:x\r\nSUMMARY:y"), 4, "ics_broken_property"),
         (_ics("DTSTART;VALUE=DATE:17760704\r\nSUMMARY:x"), 4, "ics_out_of_calendar"),
         (_ics("DTSTART;VALUE=DATE:20200105\r\nRRULE:FREQ=DAILY\r\nSUMMARY:x"), 4, "ics_too_many"),
     ],
@@ -769,3 +1016,25 @@ def test_a_rule_is_followed_no_further_than_it_may() -> None:
     assert [other.starts_on.year for other in others] == [2027, 2028, 2029]
     until = ical.read(_ics("DTSTART;VALUE=DATE:20260101\r\nRRULE:FREQ=MONTHLY;UNTIL=20260301T000000Z\r\nSUMMARY:x"))
     assert [found.starts_on.month for found in until] == [1, 2]
+
+
+def test_a_rule_without_days_is_searched_once_and_no_more() -> None:
+    """To the end of time takes a second or more; a file holds thousands of events."""
+    never = "DTSTART;VALUE=DATE:20260105\r\nRRULE:FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30\r\nSUMMARY:x"
+    with pytest.raises(Refused) as refused:
+        ical.read(_ics(*[never] * 1000))
+    assert (refused.value.fields, refused.value.params["line"]) == ([("file", "ics_rule")], 4)
+
+
+def test_an_occurrence_of_its_own_takes_the_place_of_the_rules() -> None:
+    yearly = "UID:a\r\nDTSTART;VALUE=DATE:19981012\r\nRRULE:FREQ=YEARLY;UNTIL=20021012\r\nSUMMARY:x"
+    moved = "UID:a\r\nRECURRENCE-ID;VALUE=DATE:20011012\r\nDTSTART;VALUE=DATE:20011018\r\nSUMMARY:x"
+    cancelled = (
+        "UID:a\r\nRECURRENCE-ID;VALUE=DATE:20001012\r\nSTATUS:CANCELLED\r\nDTSTART;VALUE=DATE:20001012\r\nSUMMARY:x"
+    )
+    found = ical.read(_ics(yearly, moved, cancelled, "DTSTART;VALUE=DATE:20260924\r\nCATEGORIES:province\r\nSUMMARY:y"))
+    assert [(line.starts_on, line.scope) for line in found] == [
+        (date(2002, 10, 12), "municipality"),
+        (date(2001, 10, 18), "municipality"),
+        (date(2026, 9, 24), "province"),
+    ]

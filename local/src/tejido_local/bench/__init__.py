@@ -33,7 +33,7 @@ from tejido_shared.ids import new_id
 from tejido_shared.outbox import emit_all
 from tejido_shared.settings import CommonSettings
 from tejido_shared.testing import Issuer, wait_until
-from tejido_shared.worker import KEY_PREFIX, make_celery, send
+from tejido_shared.worker import KEY_PREFIX, QueueDepths, make_celery, send
 
 PETITION = json.dumps(
     {"subject": "Hay un bache frente al colegio", "petitioner": {"name": "Ana Niño", "email": "ana@example.org"}}
@@ -100,6 +100,17 @@ class Bench:
     def migrate(self, *services: str) -> None:
         for service in services:
             self.town.run("-m", f"tejido_{service}", "migrate")
+
+    def start_workers(self, service: str, *names: str) -> None:
+        """The beat and these workers of a service. Returns once its ticks come and all of them answer: no start is measured."""
+        self.town.start_beat(service)
+        depths = QueueDepths(CommonSettings())
+        wait_until(lambda: depths.of(f"{service}.work"), 60, "the beat")
+        for name in names:
+            self.town.start_worker(f"tejido_{service}.worker", name)
+        control = make_celery("bench", CommonSettings()).control
+        places = [f"{name}@test" for name in names]
+        wait_until(lambda: len(control.ping(places, timeout=1)) == len(places), 60, "the workers")
 
     def in_turn(self, ours: Callable[[], float], limit: Callable[[], float]) -> tuple[list[float], list[float]]:
         ours(), limit()
@@ -377,6 +388,17 @@ def store(database: "object", amount: int) -> None:
             ),
             {"have": str(have), "more": max(0, amount - have)},
         )
+    settle(database)
+
+
+def settle(database: "object") -> None:
+    """As a desk is that did not get all its requests a moment ago: vacuumed, and its history sealed."""
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:  # type: ignore[attr-defined]
         connection.execute(sa.text("set statement_timeout = 0"))
         connection.execute(sa.text("vacuum analyze"))
+        connection.execute(
+            sa.text(
+                "insert into audit_head (id, sequence, hash, sealed_until) values (1, 0, decode(repeat('00', 32), 'hex'), now())"
+                " on conflict (id) do update set sealed_until = now()"
+            )
+        )

@@ -1,7 +1,8 @@
 """The calendar as iCalendar (RFC 5545): written for other programs, and read as proposals."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
@@ -23,6 +24,7 @@ MOST_LINES = 1000
 YEARS_AHEAD = 3
 """How far a rule that repeats is followed: to the end of the year after so many."""
 _DAY = timedelta(days=1)
+_SCOPES = ("country", "province", "municipality")
 
 
 def written(version: CalendarVersion, closures: Iterable[ClosureRecord], language: str) -> bytes:
@@ -57,7 +59,7 @@ def read(data: bytes) -> list[Line]:
     """The days of every event, one line for each occurrence. Raises `Refused` naming the line of the file and the reason.
 
     Events with hours count for the local days they touch; those of whole days in their own time zone for these days, whatever our zone.
-    Time zone definitions, tasks and cancelled events are no closures.
+    Time zone definitions, tasks and cancelled events are no closures. A category that is a scope's name, as `written` gives, is it.
     """
     starts = _checked(data)
     try:
@@ -68,9 +70,13 @@ def read(data: bytes) -> list[Line]:
     if len(events) != len(starts):
         raise _broken(1, "ics_broken")
     found: dict[Line, None] = {}
+    # Of an event that repeats, the days that an event of their own takes the place of (section 3.8.4.4).
+    replaced: dict[str, set[date]] = defaultdict(set)
     for line, event in zip(starts, events, strict=True):
-        if str(event.get("status", "")).upper() != "CANCELLED":
-            found.update(dict.fromkeys(_occurrences(event, line)))
+        if not event.errors:  # else it is refused
+            replaced[str(event.get("uid"))] |= _days(event, "recurrence-id", line)
+    for line, event in zip(starts, events, strict=True):
+        found.update(dict.fromkeys(_occurrences(event, line, replaced[str(event.get("uid"))])))
         if len(found) > MOST_LINES:
             raise Refused("ics_too_many", "file", most=MOST_LINES)
     return list(found)
@@ -128,7 +134,12 @@ def _unfolded(text: str) -> Iterator[tuple[int, str]]:
         yield begun, "".join(parts)
 
 
-def _occurrences(event: Any, line: int) -> Iterator[Line]:
+def _occurrences(event: Any, line: int, replaced: Collection[date]) -> Iterator[Line]:
+    for once in ("SUMMARY", "STATUS"):
+        if isinstance(event.get(once), list):
+            raise _broken(line, "ics_broken_property", name=once)
+    if str(event.get("status", "")).upper() == "CANCELLED":
+        return
     if event.errors:
         raise _broken(line, "ics_broken_property", name=str(event.errors[0][0]))
     name = re.sub(r"[\x00-\x1f]+", " ", str(event.get("summary", ""))).strip()[:200]
@@ -141,11 +152,15 @@ def _occurrences(event: Any, line: int) -> Iterator[Line]:
         raise _broken(line, "ics_backwards")
     if (end - start).days >= LONGEST_CLOSURE_DAYS:
         raise _broken(line, "ics_too_long", days=LONGEST_CLOSURE_DAYS)
-    for first in _repeated(event, start, line):
+    scope = next((category for category in event.categories if category in _SCOPES), "municipality")
+    gone = () if "recurrence-id" in event else replaced
+    for first in sorted(_repeated(event, start, line).difference(gone)):
         last = first + (end - start)
+        if first < FIRST and "rrule" in event:
+            continue  # what is kept every year often began long ago
         if not (first >= FIRST and last <= LAST):
             raise _broken(line, "ics_out_of_calendar")
-        yield Line(first, last, name, "municipality")
+        yield Line(first, last, name, scope)
 
 
 def _range(event: Any, line: int) -> tuple[date, date]:
@@ -156,7 +171,7 @@ def _range(event: Any, line: int) -> tuple[date, date]:
         length = event.decoded("duration", None)
         if end is None:
             end = start + length if length is not None else start + _DAY * (not isinstance(start, datetime))
-        if isinstance(start, datetime) != isinstance(end, datetime):
+        if not isinstance(start, date) or isinstance(start, datetime) != isinstance(end, datetime):
             raise _broken(line, "ics_no_date")
         if not isinstance(start, datetime):
             return start, max(start, end - _DAY) if end >= start else end - _DAY
@@ -172,19 +187,17 @@ def _range(event: Any, line: int) -> tuple[date, date]:
         raise _broken(line, "ics_no_date") from None
 
 
-def _repeated(event: Any, start: date, line: int) -> list[date]:
+def _repeated(event: Any, start: date, line: int) -> set[date]:
     """The first days of every occurrence, up to the end of the year after `YEARS_AHEAD`, without those taken out."""
     rule = event.get("rrule")
-    more = {_local_day(at) for at in _dates(event, "rdate")}
-    out = {_local_day(at) for at in _dates(event, "exdate")}
-    days = {start}
+    days = {start} | _days(event, "rdate", line)
     if rule is not None:
         days |= set(_followed(rule, start, line))
-    return sorted((days | more) - out)
+    return days - _days(event, "exdate", line)
 
 
 def _followed(rule: Any, start: date, line: int) -> list[date]:
-    if isinstance(rule, list):
+    if not isinstance(rule, icalendar.vRecur):  # as several are not
         raise _broken(line, "ics_rule")
     parts = {str(name).upper(): values for name, values in rule.items()}
     frequency = str(parts.get("FREQ", [""])[0])
@@ -193,7 +206,7 @@ def _followed(rule: Any, start: date, line: int) -> list[date]:
     if frequency not in ("YEARLY", "MONTHLY", "WEEKLY", "DAILY") or (frequency == "DAILY" and narrow):
         raise _broken(line, "ics_rule")
     until = parts.pop("UNTIL", [None])[0]
-    text = rule.to_ical().decode()
+    text = rule.to_ical().decode()  # type: ignore[no-untyped-call]
     # Days are compared with days: an end with an hour and a zone is the day it falls on.
     text = ";".join(part for part in text.split(";") if not part.upper().startswith("UNTIL="))
     end = date(now().year + YEARS_AHEAD, 12, 31)
@@ -208,16 +221,29 @@ def _followed(rule: Any, start: date, line: int) -> list[date]:
             found.append(at.date())
             if len(found) > MOST_LINES:
                 raise Refused("ics_too_many", "file", most=MOST_LINES)
-    except (ValueError, TypeError, KeyError, AttributeError):
+        else:
+            # Searched to the end of time for days there are not, as 30 February: that takes seconds, so it is done once in a file.
+            if len(found) < parts.get("COUNT", [MOST_LINES])[0]:
+                raise _broken(line, "ics_rule")
+    except (ArithmeticError, LookupError, ValueError, TypeError, AttributeError):
         raise _broken(line, "ics_rule") from None
     return found
 
 
-def _dates(event: Any, name: str) -> Iterator[Any]:
+def _days(event: Any, name: str, line: int) -> set[date]:
+    """The days of all dates that a property has."""
     value = event.get(name)
+    days = set()
     for one in value if isinstance(value, list) else [] if value is None else [value]:
-        for at in getattr(one, "dts", ()):
-            yield at.dt[0] if isinstance(at.dt, tuple) else at.dt
+        for found in getattr(one, "dts", [one]):
+            at = found.dt[0] if isinstance(found.dt, tuple) else found.dt
+            if not isinstance(at, date):
+                raise _broken(line, "ics_broken_property", name=name.upper())
+            try:
+                days.add(_local_day(at))
+            except OverflowError:
+                raise _broken(line, "ics_out_of_calendar") from None
+    return days
 
 
 def _local_day(at: date) -> date:

@@ -66,17 +66,15 @@ def _plain(name: str) -> str:
 def from_library(session: Session, year: int, subdivision: str | None = None) -> list[ClosureRecord]:
     """Proposes the library's days of a year that the calendar in force lacks. Returns the closures the library lacks."""
     lines = of_library(year, subdivision)
-    # What was rejected once is not brought up again by a newer version of the library.
-    rejected = session.execute(
-        sa.select(ClosureProposal.starts_on, ClosureProposal.name).where(
-            ClosureProposal.source.startswith(LIBRARY), ClosureProposal.status != "pending"
-        )
+    # What another version of the library proposed is not brought up again by this one, decided or not.
+    before = session.execute(
+        sa.select(ClosureProposal.starts_on, ClosureProposal.name).where(ClosureProposal.source.startswith(LIBRARY))
     )
-    decided = {(row.starts_on, row.name) for row in rejected}
+    proposed = {(row.starts_on, row.name) for row in before}
     propose(
         session,
         f"{LIBRARY} {version('holidays')}",
-        [line for line in lines if (line.starts_on, line.name) not in decided],
+        [line for line in lines if (line.starts_on, line.name) not in proposed],
     )
     from_pack(session)
     known = {line.starts_on for line in lines}
@@ -133,16 +131,17 @@ def one(session: Session, proposal_id: UUID) -> ClosureProposal | None:
 def accept(
     session: Session, proposal: ClosureProposal, closure: Closure, author: str, change: CalendarChange | None
 ) -> CalendarChange:
-    """Puts the line into a draft, this one or a new one, as the closure a person says it is. Raises `Refused` as `service.draft` does."""
+    """Puts the line into a draft, this one or a new one, as the closure a person says it is. Raises `Refused` as `service.draft` does.
+
+    The preview of a draft there was must then be asked for anew.
+    """
     _decide(proposal, "accepted", author)
     if change is None:
         change = service.draft(session, author, [closure])
         added = change.declared[-1]
         change.declared = [added | {"proposal": str(proposal.id)}]
     else:
-        added = closure.model_dump(mode="json") | {"proposal": str(proposal.id)}
-        change.declared = [*change.declared, added]
-        service.look_ahead(session, change)
+        service.add(session, change, closure.model_dump(mode="json") | {"proposal": str(proposal.id)})
     session.flush()
     return change
 

@@ -18,6 +18,7 @@ from tejido_shared.jurisdiction import Closure
 _closures: dict[int, tuple[Closure, ...]] = {}
 _calendars: dict[tuple[int, str], Calendar] = {}
 _confirmed: dict[int, None] = {}
+MOST_CALENDARS = 500
 _FIRST_TRIAL = 2**40
 _trials = count(_FIRST_TRIAL)
 _memories: list[dict[Any, Any]] = [_closures, _calendars, _confirmed]
@@ -82,10 +83,16 @@ def suspended(found: Iterable[Closure], type_code: str) -> dict[date, Closed]:
 def calendar(session: Session | sa.Connection, number: int, type_code: str) -> Calendar:
     """The calendar of a version as it applies to one type of request."""
     key = (number, type_code)
-    if key in _calendars:
-        return _calendars[key]
+    known = _calendars.get(key)
+    if known is not None:
+        return known
     made = Calendar(jurisdiction().counting.weekdays, suspended(closures(session, number), type_code))
     if number in _closures:
+        # Each holds a century of days: types without exceptions of their own share one.
+        same = [kept for (of, _), kept in list(_calendars.items()) if of == number and kept == made]
+        made = same[0] if same else made
+        if len(_calendars) >= MOST_CALENDARS:
+            _calendars.clear()
         _calendars[key] = made
     return made
 
@@ -100,7 +107,7 @@ def trial(found: Sequence[Closure]) -> Iterator[int]:
     finally:
         del _closures[number]
         for key in [key for key in list(_calendars) if key[0] == number]:
-            del _calendars[key]
+            _calendars.pop(key, None)
 
 
 def unconfirmed(session: Session | sa.Connection, years: Iterable[int]) -> list[int]:

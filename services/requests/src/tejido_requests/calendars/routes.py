@@ -185,11 +185,11 @@ def read_change(change_id: UUID, _: Reader, response: Response) -> schemas.Chang
 
 
 @router.post("/changes/{change_id}/preview", summary="See anew what a draft would move")
-def preview_change(change_id: UUID, caller: Keeper, response: Response) -> schemas.ChangeOut:  # noqa: ARG001
+def preview_change(change_id: UUID, caller: Keeper, response: Response) -> schemas.ChangeOut:
     """On the version that is now in force, and the requests that are now open."""
     with tx() as session:
         change = _change(session, change_id)
-        service.look_ahead(session, change)
+        service.look_ahead(session, change, caller.subject)
         session.flush()
         response.headers["ETag"] = etag(change)
         return schemas.ChangeOut.model_validate(change)
@@ -206,13 +206,14 @@ def confirm_change(
 ) -> schemas.ChangeOut:
     """From here on every date is counted with it; the requests that are open are re-dated in the background, see `seen` and `moved`.
 
-    Refused if the version in force is no longer the one of the preview. With `If-Match` also if the draft was changed since.
+    Refused if the preview is no longer of what the draft holds and of the version in force. Whoever did not ask for that preview says
+    with `If-Match` what was read.
     """
     with tx() as session:
 
         def run() -> schemas.ChangeOut:
             change = _change(session, change_id)
-            if if_match is not None:
+            if if_match is not None or not service.was_shown(change, caller.subject):
                 check_match(if_match, change)
             service.confirm(session, change, caller.subject, body.note)
             response.headers["ETag"] = etag(change)
@@ -271,7 +272,9 @@ def list_proposals(asked: Annotated[schemas.ProposalQuery, Query()], _: Reader) 
 def accept_proposal(
     proposal_id: UUID, body: schemas.AcceptIn, once: IdempotencyKey, caller: Keeper
 ) -> schemas.ChangeOut:
-    """With what only the official publication says: the act, and whether it suspends terms."""
+    """With what only the official publication says: the act, and whether it suspends terms. The preview of a draft there was is to be
+    asked for anew.
+    """
     with tx() as session:
 
         def run() -> schemas.ChangeOut:
@@ -344,9 +347,9 @@ _FILE_BODY = {
 
 @router.post("/import", summary="Propose the events of an iCalendar file", openapi_extra=_FILE_BODY)
 def import_calendar(
+    caller: Keeper,  # noqa: ARG001
     data: Annotated[bytes, Depends(_file)],
     once: IdempotencyKey,
-    caller: Keeper,  # noqa: ARG001
 ) -> schemas.ImportOut:
     """Each event becomes a proposal, each occurrence of one that repeats too. A file with a fault is refused whole, with its line."""
     with tx() as session:

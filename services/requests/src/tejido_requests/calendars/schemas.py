@@ -1,10 +1,10 @@
 """Shapes of the calendar."""
 
 from datetime import date
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, AliasPath, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from tejido_shared.fields import Line, Strict
 from tejido_shared.pages import PageQuery
@@ -111,6 +111,11 @@ class Preview(BaseModel):
     moved: int
     later: int
     earlier: int
+    recounted: int = Field(0, description="Keep their date; their count day by day is told anew")
+    kept: int = Field(
+        0, description="Stay as they are: a date to complete by that a citizen was told is not brought forward"
+    )
+    not_counted: int = Field(0, description="Could not be counted: the log says why")
     overdue_at_once: int = Field(description="In time by the present calendar, late by the new one")
     no_longer_overdue: int
     by_days: dict[int, int] = Field(
@@ -125,23 +130,32 @@ class ChangeOut(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     id: UUID
-    status: str = Field(description="draft, confirmed (requests are being re-dated), done, dropped")
+    status: str = Field(
+        description="draft, confirmed (requests are being re-dated), done, incomplete (done but for those in `left`), dropped"
+    )
     created_at: AwareDatetime
     created_by: str
     declared: list[dict[str, Any]]
     withdrawn: list[dict[str, Any]]
     based_on: int = Field(description="The calendar version the preview was computed on")
-    preview: Preview
+    preview: Annotated[Preview | None, BeforeValidator(lambda found: found or None)] = Field(
+        description="None once something was added to the draft: to be asked for anew"
+    )
     confirmed_at: AwareDatetime | None
     confirmed_by: str | None
     calendar_version: int | None = Field(description="The version it made")
     seen: int = Field(description="Requests looked at so far, of about preview.looked_at")
     moved: int = Field(description="Requests re-dated so far")
+    left: list[UUID] = Field(
+        default_factory=list,
+        validation_alias=AliasChoices("left", AliasPath("preview", "left")),
+        description="Requests that could not be counted and stay as they were",
+    )
     done_at: AwareDatetime | None
 
 
 class ChangeQuery(PageQuery):
-    status: Literal["draft", "confirmed", "done", "dropped"] | None = None
+    status: Literal["draft", "confirmed", "done", "incomplete", "dropped"] | None = None
 
 
 class ProposalsIn(Strict):
@@ -173,7 +187,7 @@ class ProposalsOut(BaseModel):
 
 
 class ProposalQuery(PageQuery):
-    year: int | None = None
+    year: int | None = Field(None, ge=2000, le=2100)
     status: Literal["pending", "accepted", "rejected"] | None = None
     source: Line | None = None
 

@@ -87,7 +87,8 @@ def draft(
         if row is None:
             raise Refused("unknown_closure", f"withdraw.{place}.closure")
         days = {"starts_on": row.starts_on.isoformat(), "ends_on": row.ends_on.isoformat()}
-        gone.append({"id": str(closure_id), "name": row.name, "act": act} | days)
+        counted = {"suspends_terms": row.suspends_terms, "except_types": row.except_types}
+        gone.append({"id": str(closure_id), "name": row.name, "act": act} | days | counted)
     change = CalendarChange(
         created_at=now(),
         created_by=author,
@@ -97,14 +98,23 @@ def draft(
         seen=0,
         moved=0,
     )
-    look_ahead(session, change)
+    look_ahead(session, change, author)
     session.add(change)
     session.flush()
     return change
 
 
-def look_ahead(session: Session, change: CalendarChange) -> None:
-    """Works the preview out on the version in force. Raises `Refused` as `draft` does."""
+def add(session: Session, change: CalendarChange, closure: dict[str, Any]) -> None:
+    """Puts one more closure, as a change keeps it, into a draft, whose preview then no longer holds. Raises `Refused` as `draft` does."""
+    if change.status != "draft":
+        raise Refused("change_not_draft")
+    change.declared = [*change.declared, closure]
+    _closures_after(session, change)
+    change.preview = {}
+
+
+def look_ahead(session: Session, change: CalendarChange, reader: str) -> None:
+    """Works the preview out on the version in force, for `reader`. Raises `Refused` as `draft` does."""
     if change.status not in (None, "draft"):
         raise Refused("change_not_draft")
     _refuse_while_redating(session)
@@ -113,16 +123,28 @@ def look_ahead(session: Session, change: CalendarChange) -> None:
     after = _closures_after(session, change)
     found = redating.span(before, after)
     change.first_day, change.last_day = (found.first, found.last) if found else (None, None)
-    change.preview = redating.preview(session, after, found)
+    change.preview = redating.preview(session, change.based_on, after, found) | {
+        "calendar": fingerprint(after),
+        "reader": reader,
+    }
+
+
+def was_shown(change: CalendarChange, reader: str) -> bool:
+    """Whether the draft's present preview, if it has one, was worked out for this person."""
+    return bool(change.preview.get("reader", reader) == reader)
 
 
 def _closures_after(session: Session, change: CalendarChange) -> list[Closure]:
-    gone = [UUID(closure["id"]) for closure in change.withdrawn]
     columns = [getattr(ClosureRecord, name) for name in Closure.model_fields]
-    kept = session.execute(
-        sa.select(*columns).where(queries.in_version(change.based_on), ClosureRecord.id.not_in(gone))
-    )
-    after = [Closure.model_validate(dict(row._mapping)) for row in kept]  # noqa: SLF001
+    rows = session.execute(sa.select(ClosureRecord.id, *columns).where(queries.in_version(change.based_on)))
+    found = {
+        row.id: Closure.model_validate({name: getattr(row, name) for name in Closure.model_fields}) for row in rows
+    }
+    for place, gone in enumerate(change.withdrawn):
+        # Somebody else may have withdrawn it since: an earlier version must go on saying what it said.
+        if found.pop(UUID(gone["id"]), None) is None:
+            raise Refused("unknown_closure", f"withdraw.{place}.closure")
+    after = list(found.values())
     said = {_said(closure) for closure in after}
     for place, closure in enumerate(map(declared, change.declared)):
         if _said(closure) in said:
@@ -148,7 +170,7 @@ def confirm(session: Session, change: CalendarChange, author: str, note: str | N
 
     Whoever counts reads the number of the version in force in the transaction that writes the date. So that none of them commits a date
     of the old version after the switch, it waits for all of them and lets none begin meanwhile. Raises `Refused` if the version in force
-    is no longer the one of the preview, or if the desk does not let it in.
+    or what is in the draft is no longer what the preview was worked out on, or if the desk does not let it in.
     """
     if change.status != "draft":
         raise Refused("change_not_draft")
@@ -157,6 +179,8 @@ def confirm(session: Session, change: CalendarChange, author: str, note: str | N
     if queries.in_force(session) != change.based_on:
         raise Refused("preview_outdated")
     after = _closures_after(session, change)
+    if change.preview.get("calendar") != fingerprint(after):
+        raise Refused("preview_outdated")
     number, instant = change.based_on + 1, now()
     session.add(
         CalendarVersion(
