@@ -51,6 +51,8 @@ def test_up_twice_killed_hard_with_a_port_taken_and_stopped(open_dir: Path) -> N
     urls = json.loads((open_dir / "up.json").read_text())["urls"]
     for service in ("registry", "projects", "requests", "notifications"):
         assert answers(f"{urls[service]}/health/ready")
+        assert answers(f"{urls['gateway']}/{service}/v1/openapi.json")
+    assert answers(f"{urls['gateway']}/seguimiento/BOG-2026-000001-75")
     assert (open_dir / "secrets.env").stat().st_mode & 0o777 == 0o600
 
     second = tejido(open_dir, "up", "--fresh")

@@ -30,6 +30,7 @@ JURISDICTIONS = ROOT / "jurisdictions"
 DEFAULT_JURISDICTION = "co-bogota"
 
 _PORTS = {
+    "gateway": 0,
     "registry": 1,
     "projects": 2,
     "requests": 3,
@@ -162,7 +163,7 @@ def _run(jurisdiction: str | None, *, sample: bool, fresh: bool, port_base: int,
     say("up.servers", postgres=ports["postgres"], redis=ports["redis"])
     with postgres, redis, supervisor:
         postgres.create_databases({name: values[secrets.DATABASE_PASSWORDS[name]] for name in SERVICES})
-        urls = {name: f"http://127.0.0.1:{ports[name]}" for name in (*SERVICES, "mailbox", "identity")}
+        urls = {name: f"http://127.0.0.1:{ports[name]}" for name in ("gateway", *SERVICES, "mailbox", "identity")}
         identity = Identity(
             _IDENTITY,
             ports["identity"],
@@ -177,6 +178,7 @@ def _run(jurisdiction: str | None, *, sample: bool, fresh: bool, port_base: int,
             "TEJIDO_JURISDICTION": str(pack_path),
             "TEJIDO_DATA_KEY": values["TEJIDO_DATA_KEY"],
             "TEJIDO_FILES": str(_FILES),
+            "TEJIDO_PUBLIC_URL": urls["gateway"],
             "NOTIFICATIONS_SMTP_HOST": "127.0.0.1",
             "NOTIFICATIONS_SMTP_PORT": str(ports["smtp"]),
             "NOTIFICATIONS_SMTP_SECURITY": "none",
@@ -205,6 +207,7 @@ def _run(jurisdiction: str | None, *, sample: bool, fresh: bool, port_base: int,
         say("up.start")
         for name in SERVICES:
             supervisor.start(*_service(name, ports[name], environments[name]))
+        supervisor.start(_gateway(ports["gateway"], urls))
         late = supervisor.wait_ready(60)
         if late:
             raise _did_not_start(supervisor, late)
@@ -301,6 +304,12 @@ def _mailbox(smtp_port: int, web_port: int) -> Program:
     return Program("mailbox", command, ready_url=f"http://127.0.0.1:{web_port}/", stage=0)
 
 
+def _gateway(port: int, urls: Mapping[str, str]) -> Program:
+    upstreams = [f"{name}={urls[name]}" for name in SERVICES]
+    command = [sys.executable, "-m", "tejido_local.gateway", "--port", str(port), *upstreams]
+    return Program("gateway", command, ready_url=f"{urls['gateway']}/health", stage=2)
+
+
 def _service(service: str, port: int, environment: Mapping[str, str]) -> list[Program]:
     celery = [sys.executable, "-m", "celery", "-A", f"tejido_{service}.worker"]
     uvicorn = [sys.executable, "-m", "uvicorn", f"tejido_{service}.app:create_app", "--factory"]
@@ -361,5 +370,6 @@ def _say_ready(house: House, postgres: Postgres, pack: "Jurisdiction", seconds: 
         requests=house.urls["requests"],
         identity=house.identity.issuer,
         mailbox=house.urls["mailbox"],
+        gateway=house.urls["gateway"],
         logs=STATE / "log",
     )

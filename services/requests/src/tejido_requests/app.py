@@ -15,11 +15,12 @@ from tejido_requests.open311 import routes as open311
 from tejido_requests.reports import routes as reports
 from tejido_requests.search import routes as search
 from tejido_requests.settings import jurisdiction, settings
+from tejido_requests.tracking import page
 from tejido_requests.tracking import routes as tracking
 from tejido_requests.work import routes as work
 from tejido_shared.api import create_api
 
-FORM_BYTES = 20_000
+FORM_BYTES = 150_000
 """What a form may hold beside its file."""
 BATCH_BYTES = 5_000_000
 
@@ -40,6 +41,7 @@ def create_app() -> FastAPI:
             work.router,
             audit.router,
             tracking.router,
+            page.router,
             attachments.router,
             calendars.router,
             open311.router,
@@ -50,6 +52,7 @@ def create_app() -> FastAPI:
         jurisdiction=jurisdiction(),
         larger={
             "/attachments": settings().largest_attachment * 1_000_000 + FORM_BYTES,
+            "/completar": page.FILES_AT_ONCE * settings().largest_attachment * 1_000_000 + FORM_BYTES,
             "/service-requests/batch": BATCH_BYTES,
         },
     )
