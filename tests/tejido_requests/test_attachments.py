@@ -3,15 +3,19 @@
 import hashlib
 import io
 import os
+import select
 import socket
 import socketserver
 import threading
+import time
 import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
+from uuid import UUID, uuid4
 
 import httpx2
 import pytest
@@ -24,9 +28,10 @@ from tejido_requests.attachments import service, tasks
 from tejido_requests.db import tx
 from tejido_requests.models import AccessRecord, Attachment, HistoryEntry, ServiceRequest
 from tejido_requests.settings import settings
-from tejido_requests.worker import TEND_FILES, TIMETABLE
+from tejido_requests.worker import SCAN_FILES, SWEEP_FILES, TIMETABLE
 from tejido_shared import clock
 from tejido_shared.clock import now
+from tejido_shared.files import Store
 from tejido_shared.testing import Issuer
 
 OFFICE = "atencion-ciudadania"
@@ -56,7 +61,7 @@ def _desk(receipt: dict[str, Any]) -> str:
 
 
 def _send(
-    api: TestClient,
+    api: TestClient | httpx2.Client,
     path: str,
     headers: dict[str, str],
     content: bytes = PDF,
@@ -293,6 +298,105 @@ def test_nothing_is_given_out_before_the_scanner_saw_it(api: TestClient, officer
     assert told[-1]["kind"] == "attachment_infected"
 
 
+def test_two_that_scan_at_once_say_it_once(api: TestClient) -> None:
+    receipt = _file(api)
+    path, code = _citizen(receipt)
+    with scanner("127.0.0.1:1"):
+        _send(api, path, code)
+    with clamd(b"stream: Eicar FOUND\0") as address, scanner(address), ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: tasks.scan(), range(4)))
+    told = api.get(f"/v1/tracking/{receipt['number']}", headers=code).json()["history"]
+    assert [entry["kind"] for entry in told] == ["received", "attached", "attachment_infected"]
+    assert _kept() == 0
+    assert TIMETABLE[SCAN_FILES] == 60 > tasks.SCAN_SECONDS
+
+
+def test_a_verdict_on_another_file_is_not_taken(api: TestClient) -> None:
+    path, code = _citizen(_file(api))
+    with scanner("127.0.0.1:1"):
+        row = _send(api, path, code).json()
+    with tx() as session:
+        assert not service.scanned(session, UUID(row["id"]), uuid4(), now(), infected=True)
+        assert session.get_one(Attachment, UUID(row["id"])).infected is False
+
+
+@pytest.mark.parametrize("harm", ["gone", "altered"])
+def test_a_document_whose_file_is_lost_is_a_problem_and_told_to_the_operator(
+    api: TestClient, officer: dict[str, str], caplog: pytest.LogCaptureFixture, harm: str
+) -> None:
+    receipt = _file(api)
+    path, code = _citizen(receipt)
+    row = _send(api, path, code).json()
+    (key,) = service.store.keys(now() + timedelta(days=400))
+    file = Path(settings().common.files) / "requests" / str(key)
+    if harm == "gone":
+        file.unlink()
+    else:
+        file.write_bytes(b"x" * file.stat().st_size)
+    for listing, headers in ((path, code), (_desk(receipt), officer)):
+        lost = api.get(f"{listing}/{row['id']}", headers=headers)
+        assert (lost.status_code, lost.json()["title"]) == (503, "El documento no se puede leer")
+    told = [record.msg for record in caplog.records if record.levelname == "ERROR"]
+    assert [(line["event"], line["attachment"]) for line in told] == [("attachment_unreadable", row["id"])] * 2  # type: ignore[index]
+
+
+def test_who_only_sees_a_request_attaches_nothing(api: TestClient, issuer: Issuer) -> None:
+    receipt = _file(api)
+    auditor = issuer.headers("auditoria", "funcionario:oficina-juridica")
+    assert api.get(_desk(receipt), headers=auditor).status_code == 200
+    assert _send(api, _desk(receipt), auditor).json()["type"].endswith("not_of_the_office")
+    assert _kept() == 0
+
+
+def test_what_was_taken_for_a_virus_may_be_sent_again(api: TestClient) -> None:
+    receipt = _file(api)
+    path, code = _citizen(receipt)
+    with scanner("127.0.0.1:1"):
+        row = _send(api, path, code).json()
+    with clamd(b"stream: Mistaken FOUND\0") as address, scanner(address):
+        assert tasks.scan() == 1
+    with clamd(b"stream: OK\0") as address, scanner(address):
+        again = _send(api, path, code)
+        assert (again.status_code, again.json()["id"], again.json()["status"]) == (201, row["id"], "ready")
+        assert api.get(f"{path}/{row['id']}", headers=code).content == PDF
+    told = api.get(f"/v1/tracking/{receipt['number']}", headers=code).json()["history"]
+    assert [entry["kind"] for entry in told] == ["received", "attached", "attachment_infected", "attached"]
+
+
+def test_filing_goes_on_while_the_store_is_away(api: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    receipt = _file(api)
+    path, code = _citizen(receipt)
+    row = _send(api, path, code).json()
+    away = {"files": "s3://town/files", "files_endpoint": "http://127.0.0.1:1", "files_region": "x", "files_key": "x"}
+    with monkeypatch.context() as patched:
+        patched.setattr(service, "store", Store("requests", lambda: settings().common.model_copy(update=away)))
+        for answer in (_send(api, path, code, PDF + b"%"), api.get(f"{path}/{row['id']}", headers=code)):
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "30")
+            assert answer.json()["title"] == "Los documentos no están disponibles por el momento"
+        assert [item["id"] for item in api.get(path, headers=code).json()] == [row["id"]]
+        assert _file(api)["number"]
+    assert _send(api, path, code, PDF + b"%").status_code == 201
+
+
+def test_filing_goes_on_while_the_scanner_hangs(api: TestClient) -> None:
+    receipts = [_file(api) for _ in range(settings().database_pool + 1)]
+    with (
+        socket.create_server(("127.0.0.1", 0), backlog=50) as silent,
+        scanner(f"127.0.0.1:{silent.getsockname()[1]}"),
+        served() as (host, port),
+        httpx2.Client(base_url=f"http://{host}:{port}", timeout=60) as http,
+        ThreadPoolExecutor(len(receipts)) as pool,
+    ):
+        sent = [pool.submit(_send, http, *_citizen(receipt)) for receipt in receipts]
+        assert select.select([silent], [], [], 20)[0]
+        time.sleep(0.5)  # until every thread that serves could be one that waits
+        started = time.monotonic()
+        assert http.post("/v1/service-requests", json={"subject": "Bache"}).status_code == 201
+        assert time.monotonic() - started < 10
+        silent.close()
+        assert [answer.result().json()["status"] for answer in sent] == ["not_scanned"] * len(receipts)
+
+
 def test_a_file_without_a_row_is_swept_after_a_day(api: TestClient) -> None:
     path, code = _citizen(_file(api))
     row = _send(api, path, code).json()
@@ -302,7 +406,7 @@ def test_a_file_without_a_row_is_swept_after_a_day(api: TestClient) -> None:
         assert tasks.sweep() == 1
         assert not service.store.exists(lost.key)
         assert api.get(f"{path}/{row['id']}", headers=code).content == PDF
-    assert TIMETABLE[TEND_FILES] == 3600
+    assert TIMETABLE[SWEEP_FILES] == 3600
 
 
 @contextmanager

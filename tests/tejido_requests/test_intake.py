@@ -10,12 +10,15 @@ import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
-from tejido_requests.db import tx
+from tejido_requests.db import database, tx
 from tejido_requests.desk import service as desk
+from tejido_requests.events import HANDLERS
 from tejido_requests.intake.service import tracking_url
 from tejido_requests.models import AccessRecord, ServiceRequest
 from tejido_requests.settings import jurisdiction
 from tejido_shared import clock
+from tejido_shared.contracts import OrganizationChanged, envelope_of
+from tejido_shared.inbox import receive
 from tejido_shared.jurisdiction import parse_receipt_number
 from tejido_shared.testing import Issuer
 
@@ -100,7 +103,7 @@ def test_every_field_arrives(api: TestClient, officer: dict[str, str], path: str
         ({"request_type": "authorities"}, "body.request_type", "only_authorities"),
         ({"channel": "letter"}, "body.channel", "only_officers"),
         ({"missing": "x"}, "body.missing", "only_officers"),
-        ({"addressees": ["x"] * 21}, "body.addressees", "too_long"),
+        ({"addressees": ["x"] * 51}, "body.addressees", "too_long"),
         ({"organization_id": "x"}, "body.organization_id", "uuid_parsing"),
     ],
 )
@@ -128,6 +131,31 @@ def test_officers_file_for_authorities_and_by_channels_that_fit(api: TestClient,
         assert _errors(answer) == [("body.channel", code)]
 
 
+def test_who_speaks_without_a_name_says_so(api: TestClient, officer: dict[str, str]) -> None:
+    path, spoken = "/v1/service-requests/verbal", {"subject": "Cobran por entrar", "reasons": "Lo vi"}
+    assert _errors(api.post(path, json=spoken, headers=officer)) == [("body.petitioner", "petitioner_needed")]
+    both = spoken | {"anonymous": True, "petitioner": ROSA}
+    assert _errors(api.post(path, json=both, headers=officer)) == [("body.petitioner", "anonymous_petitioner")]
+    no_address = spoken | {"petitioner": {"name": "Rosa", "identification": "1"}}
+    assert _errors(api.post(path, json=no_address, headers=officer)) == [("body.petitioner", "address_needed")]
+    nobody = spoken | {"petitioner": {"name": "Rosa", "address": "Calle 1"}}
+    assert _errors(api.post(path, json=nobody, headers=officer)) == [("body.petitioner.identification", "missing")]
+    filed = api.post(path, json=spoken | {"anonymous": True}, headers=officer)
+    assert filed.status_code == 201, filed.text
+    receipt = filed.json()
+    assert (receipt["anonymous"], receipt["verbal"], len(receipt["tracking_code"])) == (True, True, 10)
+    seen = api.get(f"/v1/service-requests/{receipt['id']}", headers=officer).json()
+    assert (seen["anonymous"], seen["petitioner"], seen["verbal"]) == (True, None, True)
+    code = {"Tracking-Code": receipt["tracking_code"]}
+    text = _text(api.get(f"/v1/tracking/{receipt['number']}/receipt.pdf", headers=code))
+    for said in ("Solicitud anónima", "de manera verbal", receipt["tracking_code"], "Lo vi", "funcionaria-1"):
+        assert said in text, said
+    item = _offline(5, verbal=True, reasons="x", anonymous=True)
+    (first,), (again,) = _upload(api, officer, [item]), _upload(api, officer, [item])
+    assert (first["outcome"], again["outcome"]) == ("filed", "repeated")
+    assert first["receipt"]["anonymous"] is True
+
+
 def test_what_a_type_asks_and_was_left_out_is_listed_and_filed(api: TestClient) -> None:
     kind, asked = next(
         (kind, field)
@@ -140,6 +168,8 @@ def test_what_a_type_asks_and_was_left_out_is_listed_and_filed(api: TestClient) 
     assert receipt["missing_fields"] == [{"code": asked.code, "name": asked.name}]
     said = body | {"answers": {asked.code: asked.choices[0]}}
     assert api.post("/v1/service-requests", json=said).json()["missing_fields"] == []
+    empty = api.post("/v1/service-requests", json=body | {"answers": {asked.code: " "}}).json()
+    assert empty["missing_fields"] == receipt["missing_fields"]
 
 
 # --- The batch ---------------------------------------------------------------------------------------------------------------
@@ -181,6 +211,9 @@ def test_a_batch_is_numbered_in_order_of_receipt_and_keeps_its_instants(
         assert seen["received_by"] == "funcionaria-1"
         assert seen["verbal"] is (sent is verbal)
     assert done[1]["receipt"]["received_by"] == "funcionaria-1"
+    (taken,) = _upload(api, officer, [verbal | {"key": str(uuid4()), "received_by_name": "Ana Rincón"}])
+    assert taken["receipt"]["received_by"] == "Ana Rincón"  # the law asks for who received it, not who uploads
+    assert "Ana Rincón" in _text(api.get(f"/v1/service-requests/{taken['receipt']['id']}/receipt.pdf", headers=officer))
 
 
 def test_a_batch_may_be_sent_again_in_whole_or_in_part_in_any_order(
@@ -250,8 +283,9 @@ def test_a_wrong_item_holds_up_no_other(api: TestClient, officer: dict[str, str]
     assert done[3]["key"] is None
     assert done[0]["key"] == wrong["key"]
     assert _count() == 1
-    (other,) = _upload(api, officer, [twice])
-    assert [(error["field"], error["code"]) for error in other["errors"]] == [("body.items.0.key", "key_reused")]
+    for else_ in (twice, good | {"petitioner": ROSA}, good | {"reasons": "Otras"}):
+        (other,) = _upload(api, officer, [else_])
+        assert [(error["field"], error["code"]) for error in other["errors"]] == [("body.items.0.key", "key_reused")]
     # Corrected, it is filed under the key it had.
     mended = _upload(api, officer, [wrong | {"request_type": "complaint"}])
     assert (mended[0]["outcome"], _sequence(mended[0])) == ("filed", 2)
@@ -333,6 +367,93 @@ def test_a_confidential_petitioner_is_named_in_no_copy(api: TestClient, officer:
         assert "confidential" in text.lower()
         for hidden in ("Rosa", "52.000.001", "Calle 1", "Luis", "Foto", said["organization_id"]):
             assert hidden not in text, hidden
+
+
+def test_the_receipt_counts_each_document_once(api: TestClient) -> None:
+    said = {"subject": "x", "attachments": ["CARTA.PDF", "Plano en papel"]}
+    receipt = api.post("/v1/service-requests", json=said).json()
+    code = {"Tracking-Code": receipt["tracking_code"]}
+    tracking = f"/v1/tracking/{receipt['number']}"
+    for content, name in ((b"a", "CARTA.PDF"), (b"b", "image.pdf"), (b"c", "image.pdf")):
+        sent = {"file": (name, b"%PDF-1.7\n" + content, "application/pdf")}
+        assert api.post(f"{tracking}/attachments", data={"purpose": "petition"}, files=sent, headers=code).is_success
+    assert "Se recibieron 4 documentos anexos" in _text(api.get(f"{tracking}/receipt.pdf", headers=code))
+
+
+def test_the_receipt_names_the_organization_once_the_registry_told(api: TestClient) -> None:
+    organization = uuid4()
+    receipt = api.post("/v1/service-requests", json={"subject": "x", "organization_id": str(organization)}).json()
+    code = {"Tracking-Code": receipt["tracking_code"]}
+    path = f"/v1/tracking/{receipt['number']}/receipt.pdf"
+    unknown = _text(api.get(path, headers=code))
+    assert "Por confirmar en el registro" in unknown
+    assert str(organization) in unknown.replace(" ", "")
+    # Out of order: what is older than what is known changes nothing.
+    for version, name in ((2, "Junta La Esperanza de Ñuble"), (1, "Junta de antes"), (2, "Junta de antes")):
+        event = OrganizationChanged(
+            organization_id=organization,
+            number="ORG-2026-00001",
+            name=name,
+            organization_type="jac",
+            status="registered",
+        )
+        envelope = envelope_of(
+            event,
+            event_id=uuid4(),
+            subject_version=version,
+            occurred_at=clock.now(),
+            correlation_id="",
+            traceparent=None,
+        )
+        letter = {"envelope": envelope.model_dump(mode="json"), "sent": 1}
+        assert receive(database, HANDLERS, [letter]) == [envelope.id]
+    known = _text(api.get(path, headers=code))
+    assert "Junta La Esperanza de Ñuble (ORG-2026-00001)" in known
+    assert str(organization) not in known.replace(" ", "")
+
+
+def test_the_receipt_prints_what_the_type_asked(api: TestClient, officer: dict[str, str]) -> None:
+    kind = next(kind for kind in jurisdiction().request_types if kind.code == "complaint")
+    questions = {asked.code: asked.name for asked in kind.fields}
+    answers = {"happened_on": "2026-11-01", "against": "Ventanilla 3"}
+    body = {"subject": "x", "request_type": kind.code, "answers": answers}
+    receipt = api.post("/v1/service-requests", json=body).json()
+    code = {"Tracking-Code": receipt["tracking_code"]}
+    path = f"/v1/tracking/{receipt['number']}/receipt.pdf"
+    text = _text(api.get(path, headers=code))
+    for said in (questions["against"], "Ventanilla 3", questions["happened_on"], "1 de noviembre de 2026"):
+        assert said in text, said
+    with tx() as session:
+        request = session.get_one(ServiceRequest, receipt["id"])
+        request.answers_given = '{"against": "Ventanilla 3", "of_old": 2.5}'
+    assert "of_old 2,5" in _text(api.get(path, headers=code))
+    assert "preguntó además" not in _text(
+        api.get(f"/v1/service-requests/{_bare(api)['id']}/receipt.pdf", headers=officer)
+    )
+
+
+def _bare(api: TestClient) -> dict[str, Any]:
+    return dict(api.post("/v1/service-requests", json={"subject": "x"}).json())
+
+
+def test_a_representative_is_identified_on_the_receipt_and_nowhere_in_the_clear(
+    api: TestClient, officer: dict[str, str]
+) -> None:
+    said = _whole() | {"petitioner": ROSA | {"representative_identification": "TP 998877"}}
+    receipt = api.post("/v1/service-requests/verbal", json=said, headers=officer).json()
+    code = {"Tracking-Code": receipt["tracking_code"]}
+    assert "TP 998877" in _text(api.get(f"/v1/tracking/{receipt['number']}/receipt.pdf", headers=code))
+    seen = api.get(f"/v1/service-requests/{receipt['id']}", headers=officer).json()
+    assert seen["petitioner"]["representative_identification"] == "TP 998877"
+    found = api.post("/v1/service-requests/search", json={"text": "TP 998877"}, headers=officer)
+    assert [item["id"] for item in found.json()["items"]] == [receipt["id"]]
+    with tx() as session:
+        assert "998877" not in str(session.execute(sa.text("select r::text from service_request r")).all())
+    hidden = api.post("/v1/service-requests", json=said | {"confidential": True, "missing": None}).json()
+    text = _text(
+        api.get(f"/v1/tracking/{hidden['number']}/receipt.pdf", headers={"Tracking-Code": hidden["tracking_code"]})
+    )
+    assert "998877" not in text
 
 
 def test_a_copy_says_what_was_told_at_receipt(api: TestClient, officer: dict[str, str]) -> None:

@@ -102,6 +102,40 @@ def test_assignment_by_hand_and_in_bulk(
     assert Counter(map(str, told)) == {first: 2, second: 1}
 
 
+def test_who_only_sees_a_request_neither_assigns_nor_notes(
+    api: TestClient, issuer: Issuer, officer: dict[str, str], head: dict[str, str]
+) -> None:
+    """An auditor sees every request; being an officer of another office makes none of them theirs."""
+    _present(api, head, "ana")
+    request = _file(api)
+    auditor = issuer.headers("auditoria", f"funcionario:{OTHER}", sub="espia")
+    path = f"/v1/service-requests/{request}"
+    assert api.get(path, headers=auditor).status_code == 200
+    for act, body in (("assignment", {"subject": "ana"}), ("notes", {"text": "x"})):
+        refused = api.post(f"{path}/{act}", json=body, headers=auditor)
+        assert (refused.status_code, refused.json()["type"]) == (403, "urn:tejido:problem:not_of_the_office")
+    assert api.get(f"{path}/receipt.pdf", headers=auditor).status_code == 403  # the tracking code is on it
+    bulk = {"ids": [request], "subject": "ana"}
+    items = api.post("/v1/assignments", json=bulk, headers=auditor).json()["items"]
+    assert [item["outcome"] for item in items] == ["not_found"]
+    assert api.get(path, headers=auditor).json()["assignee"] is None
+    administrator = issuer.headers("administracion", sub="admin")
+    items = api.post("/v1/assignments", json=bulk, headers=administrator).json()["items"]
+    assert [item["outcome"] for item in items] == ["assigned"]
+    assert api.post(f"{path}/notes", json={"text": "x"}, headers=administrator).status_code == 201
+
+
+def test_saying_whether_one_is_there_leaves_the_address(api: TestClient, officer: dict[str, str]) -> None:
+    for said, email in (
+        ({"email": "ana@example.org"}, "ana@example.org"),
+        ({"present": False}, "ana@example.org"),
+        ({"email": None}, None),
+        ({}, None),
+    ):
+        answer = api.put(f"{OFFICERS}/me", json=said, headers=officer)
+        assert (answer.status_code, answer.json()["email"]) == (200, email), said
+
+
 def test_balancing_gives_each_request_once_and_nothing_to_the_absent(
     api: TestClient, officer: dict[str, str], head: dict[str, str]
 ) -> None:
@@ -153,3 +187,6 @@ def test_notes_are_for_colleagues_only(api: TestClient, issuer: Issuer, officer:
     assert "Ñusta" not in seen.text
     with tx() as session:
         assert "Ñusta" not in str(session.execute(sa.text("select n::text from note n")).all())
+        session.execute(sa.update(ServiceRequest).values(tombstoned_at=clock.now()))
+    late = api.post(path, json={"text": "Era Ñusta"}, headers=officer)
+    assert (late.status_code, late.json()["title"]) == (409, "Los datos personales ya se borraron")

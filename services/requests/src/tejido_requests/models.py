@@ -344,7 +344,7 @@ class CalendarChange(Base):
     withdrawn: Mapped[list[Any]] = mapped_column(default=list, comment="Keys of closures")
     based_on: Mapped[int] = mapped_column(comment="Calendar version the preview was computed on")
     preview: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    status: Mapped[str] = mapped_column(default="draft", comment="draft, confirmed, done, dropped")
+    status: Mapped[str] = mapped_column(default="draft", comment="draft, confirmed, done, incomplete, dropped")
     confirmed_at: Mapped[datetime | None]
     confirmed_by: Mapped[str | None]
     calendar_version: Mapped[int | None]

@@ -11,9 +11,10 @@ from tejido_shared.worker import kick, make_worker
 
 ANNOUNCE = "requests.announce"
 SEAL = "requests.seal"
-TEND_FILES = "requests.tend_files"
+SCAN_FILES = "requests.scan_files"
+SWEEP_FILES = "requests.sweep_files"
 REDATE = "requests.redate"
-TIMETABLE = {REDATE: 3.0, ANNOUNCE: 5.0, SEAL: 5.0, TEND_FILES: 3600.0}
+TIMETABLE = {REDATE: 3.0, ANNOUNCE: 5.0, SEAL: 5.0, SCAN_FILES: 60.0, SWEEP_FILES: 3600.0}
 """Seconds between two runs of a task."""
 
 app = make_worker("requests", database, settings(), HANDLERS, TIMETABLE)
@@ -24,9 +25,13 @@ def announce() -> None:
     clocks.announce(lambda: kick(app, ANNOUNCE, "requests"))
 
 
-@app.task(name=TEND_FILES, shared=False)
-def tend_files() -> None:
+@app.task(name=SCAN_FILES, shared=False)
+def scan_files() -> None:
     attachments.scan()
+
+
+@app.task(name=SWEEP_FILES, shared=False)
+def sweep_files() -> None:
     attachments.sweep()
 
 

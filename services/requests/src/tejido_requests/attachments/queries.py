@@ -43,8 +43,9 @@ def same(session: Session, request_id: UUID, sha256: str, purpose: str) -> Attac
 
 
 def known(session: Session, keys: Iterable[UUID]) -> set[UUID]:
-    """Those of these keys of the store that have a row."""
-    return set(session.scalars(sa.select(Attachment.key).where(Attachment.key.in_(list(keys)))))
+    """Those of these keys of the store that have a row which still needs the file."""
+    kept = sa.select(Attachment.key).where(Attachment.key.in_(list(keys)), Attachment.infected.is_(False))
+    return set(session.scalars(kept))
 
 
 def to_scan(session: Session, most: int) -> list[tuple[UUID, UUID]]:

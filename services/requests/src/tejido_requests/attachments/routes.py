@@ -1,14 +1,21 @@
 """Documents over HTTP. Who asks is known before the body is read, and the body is never in memory."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
+from functools import cache
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request, Response, UploadFile
+import structlog
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ValidationError
 from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -16,19 +23,26 @@ from tejido_requests.attachments import queries, schemas, service, views
 from tejido_requests.audit import service as audit
 from tejido_requests.auth import Officer, Reader
 from tejido_requests.db import read, tx
-from tejido_requests.desk.routes import found
+from tejido_requests.desk.routes import found, own
 from tejido_requests.models import Attachment, ServiceRequest
 from tejido_requests.search import queries as requests
 from tejido_requests.settings import PACKAGE, settings
 from tejido_requests.tracking.routes import Code, Number, check_code
 from tejido_shared import problems
-from tejido_shared.auth import Anybody
-from tejido_shared.files import content_disposition
+from tejido_shared.auth import Anybody, Principal
+from tejido_shared.files import Altered, Kept, StoreUnavailable, content_disposition
 from tejido_shared.problems import NotFound, Problem
 from tejido_shared.refusals import Refused
 
 router = APIRouter(prefix="/v1")
 In = TypeVar("In", bound=BaseModel)
+log = structlog.get_logger()
+
+
+@cache
+def threads() -> CapacityLimiter:
+    """Threads for files: none of those that serve requests, so that a store or a scanner that hangs keeps nobody from filing."""
+    return CapacityLimiter(8)
 
 
 def form(shape: type[In]) -> Callable[[Request], AsyncIterator[In]]:
@@ -65,7 +79,7 @@ def _documented(shape: type[BaseModel]) -> dict[str, Any]:
 def may_attach(request_id: UUID, caller: Officer) -> str:
     """Before the body is read: whether this official may attach something to this request. Returns who it is."""
     with read() as session:
-        service.admit(session, found(requests.one(session, caller, request_id)), caller.subject)
+        service.admit(session, own(caller, requests.one(session, caller, request_id)), caller.subject)
     return caller.subject
 
 
@@ -93,19 +107,36 @@ def _attach(
     response: Response, request_id: UUID, file: UploadFile, purpose: str, public: bool | None, author: str | None
 ) -> tuple[Attachment, ServiceRequest]:
     """Keeps the file, then the row. 200 instead of 201 if it was there."""
-    largest = settings().largest_attachment * 1_000_000
-    kept = service.store.take_in(file.file, file.filename or "", largest=largest)
+    kept = keep(file)
     try:
         with tx() as session:
             request = found(queries.locked(session, request_id))
             row = service.attach(session, request, kept, purpose, public, author)
     except (Refused, Problem):
-        service.store.delete(kept.key)
+        drop(kept.key)
         raise
     if row.key != kept.key:
         response.status_code = 200
-        service.store.delete(kept.key)
+        drop(kept.key)
     return row, request
+
+
+def keep(file: UploadFile) -> Kept:
+    """The file in the store, for a row that is to follow. Raises `Refused` on the field `file`, or `Problem` 503."""
+    try:
+        return service.store.take_in(file.file, file.filename or "", largest=settings().largest_attachment * 1_000_000)
+    except StoreUnavailable:
+        raise _unavailable() from None
+
+
+def drop(key: UUID) -> None:
+    """A file without a row; one that cannot be deleted now is swept later."""
+    with suppress(StoreUnavailable):
+        service.store.delete(key)
+
+
+def _unavailable() -> Problem:
+    return Problem(503, "files_unavailable", headers={"Retry-After": "30"})
 
 
 def _given(asked: Request, row: Attachment) -> Response | None:
@@ -117,15 +148,28 @@ def _given(asked: Request, row: Attachment) -> Response | None:
     return None
 
 
-def _stream(row: Attachment) -> StreamingResponse:
+async def _stream(asked: Request, row: Attachment) -> Response:
     headers = {"Content-Disposition": content_disposition(row.name), "Content-Length": str(row.size)}
-    return StreamingResponse(service.store.read(row.key), media_type=row.media_type, headers=headers)
+    try:
+        content = await run_sync(service.store.read, row.key, limiter=threads())
+    except StoreUnavailable:
+        raise _unavailable() from None
+    except (FileNotFoundError, Altered) as error:
+        log.error("attachment_unreadable", attachment=str(row.id), error=type(error).__name__)  # noqa: TRY400
+        return problems.respond(asked, 503, "attachment_unreadable", package=PACKAGE)
+    return StreamingResponse(_chunks(content), media_type=row.media_type, headers=headers)
+
+
+async def _chunks(content: Iterator[bytes]) -> AsyncIterator[bytes]:
+    while chunk := await run_sync(next, content, b"", limiter=threads()):
+        yield chunk
 
 
 _BYTES: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/octet-stream": {}}, "description": "The document, to be saved and not shown"},
     409: {"description": "No virus scanner has seen it yet"},
     410: {"description": "A virus was found in it; it is not kept"},
+    503: {"description": "It cannot be read now: the place where documents are kept is away, or the document is lost"},
 }
 
 
@@ -136,14 +180,16 @@ _BYTES: dict[int | str, dict[str, Any]] = {
     summary="Attach a document to a request",
     openapi_extra=_documented(schemas.AttachmentIn),
 )
-def attach(
+async def attach(
     request_id: UUID,
     author: Annotated[str, Depends(may_attach)],
     body: Annotated[schemas.AttachmentIn, Depends(form(schemas.AttachmentIn))],
     response: Response,
 ) -> schemas.AttachmentOut:
     """Safe to repeat: the same bytes for the same purpose are the same document, then answered with 200."""
-    row, request = _attach(response, request_id, body.file, body.purpose, body.public, author)
+    row, request = await run_sync(
+        _attach, response, request_id, body.file, body.purpose, body.public, author, limiter=threads()
+    )
     return views.to_desk(row, confidential=request.confidential)
 
 
@@ -162,8 +208,14 @@ def list_attachments(request_id: UUID, caller: Reader) -> list[schemas.Attachmen
     response_class=StreamingResponse,
     responses=_BYTES,
 )
-def read_attachment(request_id: UUID, attachment_id: UUID, caller: Reader, asked: Request) -> Response:
+async def read_attachment(request_id: UUID, attachment_id: UUID, caller: Reader, asked: Request) -> Response:
     """Where the petitioner's identity is confidential, who opened it is recorded."""
+    given = await run_in_threadpool(_for_desk, request_id, attachment_id, caller, asked)
+    return given if isinstance(given, Response) else await _stream(asked, given)
+
+
+def _for_desk(request_id: UUID, attachment_id: UUID, caller: Principal, asked: Request) -> Attachment | Response:
+    """The document, or why it is not given out."""
     with tx() as session:
         request = found(requests.one(session, caller, request_id))
         row = queries.one(session, request_id, attachment_id, public=False)
@@ -173,7 +225,7 @@ def read_attachment(request_id: UUID, attachment_id: UUID, caller: Reader, asked
             return refused
         if request.confidential:
             audit.record_access(session, [request.id], caller.subject, "attachment", str(row.id))
-    return _stream(row)
+    return row
 
 
 @router.post(
@@ -183,13 +235,13 @@ def read_attachment(request_id: UUID, attachment_id: UUID, caller: Reader, asked
     summary="Add a document to one's own request",
     openapi_extra=_documented(schemas.CitizenAttachmentIn),
 )
-def attach_as_citizen(
+async def attach_as_citizen(
     request_id: Annotated[UUID, Depends(citizen_may_attach)],
     body: Annotated[schemas.CitizenAttachmentIn, Depends(form(schemas.CitizenAttachmentIn))],
     response: Response,
 ) -> schemas.AttachmentOut:
     """Safe to repeat: the same bytes for the same purpose are the same document, then answered with 200."""
-    row, _ = _attach(response, request_id, body.file, body.purpose, True, None)
+    row, _ = await run_sync(_attach, response, request_id, body.file, body.purpose, True, None, limiter=threads())
     return views.to_citizen(row)
 
 
@@ -206,9 +258,16 @@ def list_as_citizen(request_id: Annotated[UUID, Depends(tracked)]) -> list[schem
     response_class=StreamingResponse,
     responses=_BYTES,
 )
-def read_as_citizen(request_id: Annotated[UUID, Depends(tracked)], attachment_id: UUID, asked: Request) -> Response:
+async def read_as_citizen(
+    request_id: Annotated[UUID, Depends(tracked)], attachment_id: UUID, asked: Request
+) -> Response:
+    row = await run_in_threadpool(_for_citizen, request_id, attachment_id)
+    return _given(asked, row) or await _stream(asked, row)
+
+
+def _for_citizen(request_id: UUID, attachment_id: UUID) -> Attachment:
     with read() as session:
         row = queries.one(session, request_id, attachment_id, public=True)
     if row is None:
         raise NotFound
-    return _given(asked, row) or _stream(row)
+    return row

@@ -33,12 +33,16 @@ def attach(
     """The row of a file that is in the store. The request must be locked.
 
     The same bytes for the same purpose are one document, however often they come: then its row is returned, whose key is another, and
-    the file just kept is not needed. Raises `Refused` when there are too many, or the request has ended.
+    the file just kept is not needed, unless a virus had been found in the one before. Raises `Refused` when there are too many, or
+    the request has ended.
     """
     public = purpose not in _NOT_SHOWN if public is None else public
     before = queries.same(session, request.id, kept.sha256, purpose)
     if before is not None:
         before.public = before.public or public
+        if before.infected:  # its file is gone; this one the scanner let pass, or will see
+            before.key, before.scanned_at, before.infected = kept.key, kept.scanned, False
+            _record(session, request, before, author)
         return before
     admit(session, request, author)
     row = Attachment(
@@ -56,19 +60,24 @@ def attach(
         uploaded_by=author,
     )
     session.add(row)
-    details = {"purpose": purpose, "media_type": kept.media_type, "size": kept.size}
-    audit.record(session, request, "attached", row.uploaded_at, author, details)
-    session.flush()
+    _record(session, request, row, author)
     return row
 
 
-def scanned(session: Session, attachment_id: UUID, at: datetime, *, infected: bool) -> None:
-    """What the scanner found in a document that had been kept unseen."""
-    row = session.get(Attachment, attachment_id)
-    if row is None:
-        return
+def _record(session: Session, request: ServiceRequest, row: Attachment, author: str | None) -> None:
+    details = {"purpose": row.purpose, "media_type": row.media_type, "size": row.size}
+    audit.record(session, request, "attached", now(), author, details)
+    session.flush()
+
+
+def scanned(session: Session, attachment_id: UUID, key: UUID, at: datetime, *, infected: bool) -> bool:
+    """What the scanner found in a document that had been kept unseen. False if that is known already, or the document is another now."""
+    row = session.get(Attachment, attachment_id, with_for_update=True)
+    if row is None or row.key != key or row.scanned_at is not None:
+        return False
     row.scanned_at, row.infected = at, infected
     if infected:
         request = session.get_one(ServiceRequest, row.request_id)
         audit.record(session, request, "attachment_infected", at, None, {"purpose": row.purpose})
     session.flush()
+    return True

@@ -9,12 +9,13 @@ import structlog
 from tejido_requests.attachments import queries, service
 from tejido_requests.db import read, tx
 from tejido_shared.clock import now
-from tejido_shared.files import Altered, ScannerUnavailable
+from tejido_shared.files import Altered, ScannerUnavailable, StoreUnavailable
 from tejido_shared.refusals import Refused
 
 ORPHANED = timedelta(days=1)
 """A file older than this without a row will never have one: no upload takes so long."""
-SCAN_SECONDS = 120
+SCAN_SECONDS = 50
+"""Less than the time to the next turn."""
 SCANNED_AT_ONCE = 500
 _GIVE_UP = 3
 log = structlog.get_logger()
@@ -50,15 +51,15 @@ def scan() -> int:
             at = service.store.rescan(key)
         except Refused:
             at, infected = now(), True
-        except ScannerUnavailable:
+        except (ScannerUnavailable, StoreUnavailable):
             failures += 1
             continue
         except (FileNotFoundError, Altered) as error:
             log.error("attachment_unreadable", attachment=str(attachment_id), error=type(error).__name__)  # noqa: TRY400
             continue
         with tx() as session:
-            service.scanned(session, attachment_id, at, infected=infected)
-        if infected:
+            told = service.scanned(session, attachment_id, key, at, infected=infected)
+        if told and infected:
             log.warning("attachment_infected", attachment=str(attachment_id))
             service.store.delete(key)
         failures, done = 0, done + 1

@@ -28,7 +28,8 @@ def history_out(entries: list[dict[str, Any]]) -> list[HistoryOut]:
 def _what(kind: str, details: dict[str, Any]) -> str:
     if kind == "calendar_changed":
         if details.get("old") == details.get("new"):
-            kind = "calendar_changed_resting"  # what moved are the days left
+            # What moved are the days left; or nothing, and only the count is told anew.
+            kind = "calendar_changed_resting" if "days_left" in details else "calendar_changed_recounted"
         language = i18n.language.get()
         days = {name: date.fromisoformat(details[name]) for name in ("old", "new") if details.get(name)}
         details = details | {name: format_date(day, "long", language) for name, day in days.items()}

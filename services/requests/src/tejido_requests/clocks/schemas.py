@@ -30,9 +30,7 @@ class ClockOut(BaseModel):
     stopped_at: AwareDatetime | None = None
     on_time: bool | None = None
     days: list[CountedDay] = Field(description="The count, day by day; empty for terms of months and set dates")
-    warnings: list[str] = Field(
-        default_factory=list, description="What whoever relies on this date must know; for the desk"
-    )
+    warnings: list[str] = Field(default_factory=list, description="What whoever relies on this date must know")
 
 
 class RunningClock(BaseModel):

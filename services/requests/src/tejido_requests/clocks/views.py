@@ -6,6 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from tejido_requests.calendars import queries as calendars
 from tejido_requests.clocks import service
 from tejido_requests.clocks.schemas import ClockOut, RunningClock
 from tejido_requests.intake.service import explained_at_receipt, term_in_words
@@ -49,6 +50,7 @@ def clock_out(
         stopped_at=counted.stopped_at,
         on_time=request.on_time,
         days=days,
+        warnings=[] if counted.stopped_at else calendars.warnings(session, counted),
     )
 
 

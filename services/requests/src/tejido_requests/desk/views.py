@@ -10,7 +10,6 @@ from sqlalchemy.orm import Session
 
 from tejido_requests.audit.queries import history_of
 from tejido_requests.audit.views import history_out
-from tejido_requests.calendars import queries as calendars
 from tejido_requests.clocks import service as clocks
 from tejido_requests.clocks import views
 from tejido_requests.desk.schemas import CompletionOut, DraftOut, PartialAnswer, RequestOut
@@ -44,7 +43,6 @@ def whole(session: Session, request: ServiceRequest) -> RequestOut:
     history = clocks.history_from(entries)
     found = clocks.clocks(session, request, history)
     clock = views.clock_out(session, request, history)
-    clock.warnings = calendars.warnings(session, found[0].deadline)
     return RequestOut(
         **summary_fields(request),
         **{name: getattr(request, name) for name in names},

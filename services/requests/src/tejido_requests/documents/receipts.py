@@ -26,6 +26,7 @@ class Petitioner:
     email: str | None = None
     phone: str | None = None
     representative: str | None = None
+    representative_identification: str | None = None
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Receipt:
     With `identity` other than "named" the petitioner is not printed even if given; with "confidential" neither are the organization
     and the names of the attachments, only how many they are. `tracking_url` goes into the QR code and must hold neither the tracking
     code nor personal data. `received_by`: name or account of the official. `missing`: what the request lacked when the citizen insisted
-    on filing it. `issued_at`: when this copy is made.
+    on filing it. `issued_at`: when this copy is made. `answers`: what the type asks beyond the subject, each question with what was said.
     """
 
     entity: Entity
@@ -66,6 +67,7 @@ class Receipt:
     subject: str
     term: LegalTerm
     reasons: str | None = None
+    answers: tuple[tuple[str, str | date | float], ...] = ()
     identity: Literal["named", "anonymous", "confidential"] = "named"
     petitioner: Petitioner | None = None
     organization: str | None = None
@@ -99,6 +101,7 @@ def receipt(of: Receipt) -> bytes:
         {"kind": "quoted", "text": of.subject},
         _heading(words.say("receipt.reasons")),
         {"kind": "quoted", "text": of.reasons or words.say("receipt.no_reasons")},
+        *_answers(of, words),
         _heading(words.say("receipt.attachments")),
         *_attachments(of, words),
     ]
@@ -159,6 +162,7 @@ def _who(of: Receipt, words: Words) -> dict[str, str | None]:
         "email": person.email,
         "phone": person.phone,
         "representative": person.representative,
+        "representative_identification": person.representative_identification,
     } | organization
 
 
@@ -170,6 +174,18 @@ def _what(of: Receipt, words: Words) -> dict[str, str | None]:
         "place": of.place,
         "priority": words.law("receipt.priority_given", why=of.priority) if of.priority else None,
     }
+
+
+def _answers(of: Receipt, words: Words) -> list[Block]:
+    """What was said to the questions of the type."""
+    rows = [[question, _said(answer, words)] for question, answer in of.answers]
+    return [_heading(words.say("receipt.answers")), {"kind": "fields", "rows": rows}] if rows else []
+
+
+def _said(answer: str | date | float, words: Words) -> str:
+    if isinstance(answer, date):
+        return words.plain_day(answer)
+    return answer if isinstance(answer, str) else words.plain_number(answer)
 
 
 def _attachments(of: Receipt, words: Words) -> list[Block]:

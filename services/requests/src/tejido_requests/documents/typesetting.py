@@ -81,6 +81,10 @@ class Words:
         """A count as it is; anything else to one decimal."""
         return format_decimal(value, "#,##0" if isinstance(value, int) else "#,##0.0", self.locale)
 
+    def plain_number(self, value: float) -> str:
+        """As it was said, with the decimals it has."""
+        return format_decimal(value, "#,##0.######", self.locale)
+
     def percent(self, share: float) -> str:
         return format_percent(share, "#,##0.0 %" if self.language == "es" else "#,##0.0%", self.locale)
 

@@ -1,6 +1,10 @@
 """The receipt of a stored request as PDF: what was received, and the count as it was told then."""
 
+import json
+from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import date
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -10,10 +14,11 @@ from tejido_requests import documents
 from tejido_requests.audit.queries import history_of
 from tejido_requests.clocks import service as clocks
 from tejido_requests.intake.service import explained, term_in_words, tracking_url
-from tejido_requests.models import Attachment, ServiceRequest
+from tejido_requests.models import Attachment, KnownOrganization, ServiceRequest
 from tejido_requests.settings import PACKAGE, jurisdiction
 from tejido_shared import i18n
 from tejido_shared.clock import now
+from tejido_shared.jurisdiction import AskedField
 from tejido_shared.refusals import Refused
 
 Language = Literal["es", "en"]
@@ -48,10 +53,11 @@ def receipt_pdf(session: Session, request: ServiceRequest) -> bytes:
             office=_name(pack.office, moved["details"]["from"] if moved else request.office),
             subject=request.subject,
             reasons=request.reasons,
+            answers=_answers(request, retyped),
             term=_term(session, request, entries, language),
             identity="anonymous" if request.anonymous else "confidential" if hidden else "named",
             petitioner=None if hidden else _petitioner(request),
-            organization=str(request.organization_id) if request.organization_id else None,
+            organization=_organization(session, request, language),
             addressees=tuple(request.addressees),
             place=_place(request),
             priority=_priority(request, language),
@@ -82,8 +88,38 @@ def _petitioner(request: ServiceRequest) -> documents.Petitioner:
     return documents.Petitioner(
         name=request.petitioner_name or "",
         representative=request.representative_name,
+        representative_identification=request.representative_identification,
         **{part: getattr(request, f"petitioner_{part}") for part in parts},
     )
+
+
+def _organization(session: Session, request: ServiceRequest, language: Language) -> str | None:
+    """Name and number in the register. One that is not known, for the registry may be away or late, is said to be unconfirmed."""
+    if request.organization_id is None:
+        return None
+    known = session.get(KnownOrganization, request.organization_id)
+    if known is None:
+        return i18n.text(PACKAGE, "document.receipt.organization_unknown", language, id=request.organization_id)
+    return f"{known.name} ({known.number})"
+
+
+def _answers(request: ServiceRequest, retyped: dict[str, Any] | None) -> tuple[tuple[str, str | date | float], ...]:
+    """What was said to the questions of the type it came with; to one that the pack no longer asks, under its code."""
+    given: dict[str, Any] = json.loads(request.answers_given) if request.answers_given else {}
+    try:
+        fields = jurisdiction().request_type(retyped["details"]["from"] if retyped else request.request_type).fields
+    except LookupError:
+        fields = ()
+    answers = [(field.name, _said(field, given.pop(field.code))) for field in fields if field.code in given]
+    # What else there is after the type was corrected came with that.
+    return (*answers, *(() if retyped else given.items()))
+
+
+def _said(field: AskedField, answer: Any) -> Any:
+    if field.kind == "date":
+        with suppress(ValueError):
+            return date.fromisoformat(str(answer))
+    return answer
 
 
 def _term(
@@ -137,4 +173,12 @@ def _attachments(session: Session, request: ServiceRequest) -> tuple[str, ...]:
     sent = sa.select(Attachment.name).where(
         Attachment.request_id == request.id, Attachment.purpose == "petition", Attachment.public
     )
-    return tuple(dict.fromkeys([*request.attachments, *session.scalars(sent.order_by(Attachment.id))]))
+    names = session.scalars(sent.order_by(Attachment.id)).all()
+    came = Counter(map(str.casefold, names))  # telephones give many photos one name
+    declared = []
+    for name in request.attachments:
+        if came[name.casefold()]:
+            came[name.casefold()] -= 1
+        else:
+            declared.append(name)
+    return (*declared, *names)

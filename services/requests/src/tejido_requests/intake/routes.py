@@ -1,6 +1,5 @@
 """Filing over HTTP."""
 
-from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -13,9 +12,9 @@ from tejido_requests.auth import Officer
 from tejido_requests.clocks import service as clocks
 from tejido_requests.clocks import views
 from tejido_requests.db import read, tx
+from tejido_requests.desk.routes import found, own
 from tejido_requests.intake import schemas, service
 from tejido_requests.intake.receipts import receipt_pdf
-from tejido_requests.models import ServiceRequest
 from tejido_requests.search import queries as requests
 from tejido_requests.settings import PACKAGE, jurisdiction
 from tejido_requests.tracking.routes import Code, Number, check_code
@@ -25,19 +24,13 @@ from tejido_shared.clock import now
 from tejido_shared.files import content_disposition
 from tejido_shared.idempotency import IdempotencyKey
 from tejido_shared.jurisdiction import Role
-from tejido_shared.problems import FieldError, NotFound
+from tejido_shared.problems import FieldError
 from tejido_shared.refusals import Refused
 
 router = APIRouter(prefix="/v1")
 
 _ONLY_OFFICERS = ("channel", "received_at", "due_date", "missing")
 _PDF: dict[int | str, dict[str, Any]] = {200: {"content": {"application/pdf": {}}, "description": "PDF/A-2a, PDF/UA-1"}}
-
-
-def found(request: ServiceRequest | None) -> ServiceRequest:
-    if request is None:
-        raise NotFound
-    return request
 
 
 @router.get("/request-types", tags=["request types"], summary="What may be filed, and the term of each")
@@ -101,8 +94,12 @@ def file_written(body: schemas.RequestIn, once: IdempotencyKey, caller: Anybody)
 
 @router.post("/service-requests/verbal", status_code=201, tags=["service requests"], summary="Record a verbal request")
 def file_verbal(body: schemas.VerbalRequestIn, once: IdempotencyKey, caller: Officer) -> schemas.ReceiptOut:
-    """The record that Decreto 1166/2016 asks of a request made by word of mouth. Needs an address to answer at: e-mail or postal."""
-    return _file(once, _verbal(body, caller))
+    """The record that Decreto 1166/2016 asks of a request made by word of mouth. Needs an address to answer at: e-mail or postal.
+
+    Who does not wish to be named says so (`anonymous`), and follows the request by its number and code.
+    """
+    _check_verbal(body)
+    return _file(once, service.Filing(**filed(body), verbal=True, filed_by=None, **_receiver(caller)))
 
 
 @router.post("/service-requests/batch", tags=["service requests"], summary="File what a desk took without connection")
@@ -139,7 +136,7 @@ def file_batch(body: schemas.BatchIn, caller: Officer) -> schemas.BatchOut:
 def print_receipt(request_id: UUID, caller: Officer) -> Response:
     """To be handed to the petitioner: the tracking code is on it, so who took a copy is recorded."""
     with tx() as session:
-        request = found(requests.one(session, caller, request_id))
+        request = own(caller, requests.one(session, caller, request_id))
         printed = receipt_pdf(session, request)
         audit.record_access(session, [request.id], caller.subject, "receipt")
     return _pdf(request.number, printed)
@@ -181,11 +178,15 @@ def _channel(code: str, *, verbal: bool = False) -> str:
     return code
 
 
-def _verbal(body: schemas.VerbalRequestIn, caller: Principal) -> service.Filing:
-    if not (body.petitioner.email or body.petitioner.address):
+def _check_verbal(body: schemas.VerbalRequestIn) -> None:
+    if body.petitioner is None:
+        if not body.anonymous:
+            raise Refused("petitioner_needed", "petitioner")
+    elif body.anonymous:
+        raise Refused("anonymous_petitioner", "petitioner")
+    elif not (body.petitioner.email or body.petitioner.address):
         raise Refused("address_needed", "petitioner")
     _channel(body.channel, verbal=True)
-    return service.Filing(**filed(body), verbal=True, filed_by=None, **_receiver(caller))
 
 
 def _file(once: IdempotencyKey, filing: service.Filing) -> schemas.ReceiptOut:
@@ -204,6 +205,7 @@ def receipt_of(session: Any, request: Any) -> schemas.ReceiptOut:
         type_name=request.type_name,
         office=request.office,
         verbal=request.verbal,
+        anonymous=request.anonymous,
         received_by=(request.received_by_name or request.received_by) if request.verbal else None,
         clock=views.clock_out(session, request, history),
         missing_fields=[schemas.CodeOut(code=asked.code, name=asked.name) for asked in service.missing_fields(request)],
@@ -213,7 +215,7 @@ def receipt_of(session: Any, request: Any) -> schemas.ReceiptOut:
 
 def filed(body: schemas.RequestIn | schemas.VerbalRequestIn) -> dict[str, Any]:
     """The fields of a filing that both kinds of request have."""
-    names = ({*service.Filing.__annotations__} & {*type(body).model_fields}) - {"verbal"}
+    names = ({*service.Filing.__annotations__} & {*type(body).model_fields}) - {"verbal", "received_by_name"}
     values = {name: getattr(body, name) for name in names}
     place = service.Place(**body.place.model_dump()) if body.place else None
     return {"due_date": None} | values | {"place": place}
@@ -239,16 +241,22 @@ def _file_item(
     desk: str, item: schemas.OfflineWritten | schemas.OfflineVerbal, caller: Principal
 ) -> schemas.BatchItemOut:
     with tx() as session:
-        request_id = service.claim(session, desk, item.key)
-        before = service.filed_before(session, request_id, item.received_at, item.subject, verbal=item.verbal)
+        filing = service.Filing(
+            **filed(item),
+            verbal=item.verbal,
+            filed_by=None,
+            received_by=caller.subject,
+            received_by_name=item.received_by_name or caller.name or None,
+            id=service.claim(session, desk, item.key),
+        )
+        before = service.filed_before(session, filing)
         if before is not None:
             return schemas.BatchItemOut(key=item.key, outcome="repeated", receipt=receipt_of(session, before))
         if isinstance(item, schemas.OfflineVerbal):
-            filing = _verbal(item, caller)
+            _check_verbal(item)
         else:
             _channel(item.channel)
-            filing = service.Filing(**filed(item), verbal=False, filed_by=None, **_receiver(caller))
-        request = service.file(session, replace(filing, id=request_id))
+        request = service.file(session, filing)
         return schemas.BatchItemOut(key=item.key, outcome="filed", receipt=receipt_of(session, request))
 
 

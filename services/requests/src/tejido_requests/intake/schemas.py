@@ -1,10 +1,10 @@
 """Shapes of what comes in, and of the receipt that goes out."""
 
 from datetime import date
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, EmailStr, Field, FiniteFloat, SkipValidation
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, EmailStr, Field, FiniteFloat, SkipValidation
 
 from tejido_requests.clocks.schemas import ClockOut
 from tejido_shared.fields import Line, Paragraphs, Strict
@@ -20,6 +20,7 @@ class Petitioner(Strict):
     phone: Line | None = None
     address: Line | None = Field(None, description="Postal address")
     representative_name: Line | None = Field(None, description="Who acts for the petitioner")
+    representative_identification: Line | None = Field(None, description="Kind and number of that person's document")
 
 
 class PlaceIn(Strict):
@@ -31,12 +32,19 @@ class PlaceIn(Strict):
     longitude: float | None = Field(None, ge=-180, le=180)
 
 
+def _answered(said: Any) -> Any:
+    """A form sends what was left empty as an empty text: that is no answer."""
+    if not isinstance(said, dict):
+        return said
+    return {code: value for code, value in said.items() if not (isinstance(value, str) and not value.strip())}
+
+
 class _Asked(Strict):
     """What every request may bring."""
 
-    addressees: list[Line] = Field(default_factory=list, max_length=20, description="Offices or authorities it names")
+    addressees: list[Line] = Field(default_factory=list, max_length=50, description="Offices or authorities it names")
     place: PlaceIn | None = None
-    answers: dict[Line, Paragraphs | int | FiniteFloat | bool] = Field(
+    answers: Annotated[dict[Line, Paragraphs | int | FiniteFloat | bool], BeforeValidator(_answered)] = Field(
         default_factory=dict, max_length=30, description="What the type asks beyond the subject, by field code"
     )
     confidential: bool | None = Field(
@@ -90,7 +98,10 @@ class VerbalRequestIn(_Asked):
     request_type: Line | None = None
     subject: Paragraphs
     reasons: Paragraphs
-    petitioner: VerbalPetitioner
+    petitioner: VerbalPetitioner | None = Field(None, description="Left out only for an anonymous request")
+    anonymous: bool = Field(
+        False, description="Whoever speaks does not wish to be named, and was told the tracking code"
+    )
     attachments: list[Line] = Field(default_factory=list, max_length=50)
     organization_id: UUID | None = None
     project_id: UUID | None = None
@@ -100,6 +111,9 @@ class VerbalRequestIn(_Asked):
     received_at: AwareDatetime | None = Field(None, description="Now when left out")
 
 
+_TAKEN_BY = Field(None, description="The official who received it at the desk, if not whoever sends the batch")
+
+
 class OfflineWritten(RequestIn):
     """A written request that a desk without connection took."""
 
@@ -107,6 +121,7 @@ class OfflineWritten(RequestIn):
     verbal: Literal[False] = False
     channel: Line = "itinerant_desk"
     received_at: AwareDatetime = Field(description="The true instant of receipt: its clock runs from it")
+    received_by_name: Line | None = _TAKEN_BY
 
 
 class OfflineVerbal(VerbalRequestIn):
@@ -116,6 +131,7 @@ class OfflineVerbal(VerbalRequestIn):
     verbal: Literal[True]
     channel: Line = "itinerant_desk"
     received_at: AwareDatetime
+    received_by_name: Line | None = _TAKEN_BY
 
 
 class BatchIn(Strict):
@@ -147,6 +163,9 @@ class ReceiptOut(BaseModel):
     type_name: str
     office: str
     verbal: bool
+    anonymous: bool = Field(
+        False, description="Nobody can be written to: number and code are the only way to the answer"
+    )
     received_by: str | None = Field(None, description="The receiving official of a verbal request")
     clock: ClockOut = Field(description="`legal` says whether the term is the law's or a commitment of the entity")
     missing_fields: list[CodeOut] = Field(

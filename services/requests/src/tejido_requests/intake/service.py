@@ -218,6 +218,7 @@ def file(session: Session, filing: Filing) -> ServiceRequest:
         petitioner_phone=person.phone if person else None,
         petitioner_address=person.address if person else None,
         representative_name=person.representative_name if person else None,
+        representative_identification=person.representative_identification if person else None,
         filed_by=filing.filed_by,
         received_by=filing.received_by,
         received_by_name=filing.received_by_name,
@@ -294,15 +295,19 @@ def claim(session: Session, desk: str, key: UUID) -> UUID:
     return request_id
 
 
-def filed_before(
-    session: Session, request_id: UUID, received_at: datetime, subject: str, *, verbal: bool
-) -> ServiceRequest | None:
-    """The request that was filed under this id; none yet. Raises `Refused` if it says something else than what comes now."""
-    request = session.get(ServiceRequest, request_id)
+def filed_before(session: Session, filing: Filing) -> ServiceRequest | None:
+    """The request that was filed under this filing's id; none yet. Raises `Refused` if another person or another matter was."""
+    request = session.get(ServiceRequest, filing.id)
     if request is None:
         return None
-    same = (request.received_at, request.verbal) == (received_at, verbal)
-    if not same or (request.tombstoned_at is None and request.subject != subject):
+    same = (request.received_at, request.verbal) == (filing.received_at, filing.verbal)
+    if same and request.tombstoned_at is None:
+        person = filing.petitioner
+        said = (filing.subject, filing.reasons, person and person.name, person and person.identification)
+        same = said == (
+            *(request.subject, request.reasons, request.petitioner_name, request.petitioner_identification),
+        )
+    if not same:
         raise Refused("key_reused", "key")
     return request
 
@@ -383,7 +388,7 @@ def tokens_of_request(request: ServiceRequest) -> list[str]:
     return tokens_of(
         (request.subject, request.reasons, request.place_address),
         () if hidden else (request.petitioner_name, request.representative_name),
-        () if hidden else (request.petitioner_identification,),
+        () if hidden else (request.petitioner_identification, request.representative_identification),
     )
 
 

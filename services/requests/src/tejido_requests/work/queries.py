@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from tejido_requests.models import DeskOfficer, Note, ServiceRequest
 from tejido_requests.search.queries import OPEN, today
+from tejido_shared.auth import Principal
 
 
 def officers_of(office: str) -> sa.Select[DeskOfficer]:
@@ -26,6 +27,12 @@ def open_loads(session: Session, office: str) -> dict[str, int]:
         .group_by(ServiceRequest.assignee)
     )
     return {str(subject): count for subject, count in rows}
+
+
+def worked_on_by(principal: Principal) -> sa.Select[ServiceRequest]:
+    """The requests of a caller's own offices, or all for administrators: who only may see a request gives it to nobody."""
+    query = sa.select(ServiceRequest)
+    return query if principal.has() else query.where(ServiceRequest.office.in_(principal.offices))
 
 
 def unassigned(office: str) -> list[sa.ColumnElement[bool]]:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 
 from tejido_requests.auth import Officer, Reader
 from tejido_requests.db import read, tx
-from tejido_requests.desk.routes import acted, found
+from tejido_requests.desk.routes import found, own, worked
 from tejido_requests.models import DeskOfficer, Note
 from tejido_requests.search import queries as requests
 from tejido_requests.search.schemas import RequestSummary
@@ -75,12 +75,12 @@ def _officer(officer: DeskOfficer, loads: dict[str, int]) -> schemas.OfficerOut:
 
 @router.post("/service-requests/{request_id}/assignment", tags=["work"], summary="Give a request to an officer")
 def assign(request_id: UUID, body: schemas.AssignmentIn, once: IdempotencyKey, caller: Officer) -> RequestSummary:
-    return acted(once, caller, request_id, lambda s, request: service.assign(s, request, body.subject, caller.subject))
+    return worked(once, caller, request_id, lambda s, request: service.assign(s, request, body.subject, caller.subject))
 
 
 @router.post("/assignments", tags=["work"], summary="Give many requests to an officer")
 def assign_all(body: schemas.BulkAssignmentIn, once: IdempotencyKey, caller: Officer) -> schemas.BulkAssignmentOut:
-    """What can be assigned is; the answer says of each what became of it."""
+    """What can be assigned is; the answer says of each what became of it. Those of other offices are not found."""
     with tx() as session:
         return once.run(
             session,
@@ -109,7 +109,7 @@ def write_note(request_id: UUID, body: schemas.NoteIn, once: IdempotencyKey, cal
     with tx() as session:
 
         def act() -> schemas.NoteOut:
-            request = found(requests.one(session, caller, request_id))
+            request = own(caller, requests.one(session, caller, request_id, lock=True))
             return _note(service.note(session, request, body.text, caller.subject))
 
         return once.run(session, schemas.NoteOut, act)

@@ -16,7 +16,9 @@ Outcome = Literal["assigned", "unchanged", "not_found", "ended", "unknown_office
 class OfficerIn(Strict):
     present: bool = Field(True, description="Whether work may be given to them by balancing")
     away_until: date | None = Field(None, description="Last day of an absence; present again the day after")
-    email: EmailStr | None = Field(None, max_length=254, description="Where reminders for them go")
+    email: EmailStr | None = Field(
+        None, max_length=254, description="Where reminders for them go; left out it stays, null takes it away"
+    )
 
 
 class OfficerOut(BaseModel):

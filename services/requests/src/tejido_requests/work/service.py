@@ -4,6 +4,7 @@ import heapq
 from collections import Counter
 from collections.abc import Sequence
 from datetime import date
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -12,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from tejido_requests.audit import service as audit
 from tejido_requests.models import DeskOfficer, Note, ServiceRequest
-from tejido_requests.search.queries import due_order, visible_to
+from tejido_requests.search.queries import due_order
 from tejido_requests.work import queries
 from tejido_requests.work.schemas import BalanceOut, ItemOutcome, OfficerIn, Outcome, Share
 from tejido_shared.auth import Principal
@@ -22,7 +23,9 @@ from tejido_shared.refusals import Refused
 
 def set_officer(session: Session, office: str, subject: str, said: OfficerIn) -> DeskOfficer:
     """Makes an account an officer of this desk, or says whether it is there. Waits while the office's work is being balanced."""
-    values = {"present": said.present, "away_until": said.away_until, "email": said.email, "changed_at": now()}
+    values: dict[str, Any] = {"present": said.present, "away_until": said.away_until, "changed_at": now()}
+    if "email" in said.model_fields_set:
+        values["email"] = said.email
     row = insert(DeskOfficer).values(subject=subject, office=office, **values)
     row = row.on_conflict_do_update(
         index_elements=["subject", "office"], set_={name: row.excluded[name] for name in values}
@@ -46,7 +49,9 @@ def assign(session: Session, request: ServiceRequest, subject: str | None, autho
 def assign_all(session: Session, caller: Principal, ids: Sequence[UUID], subject: str | None) -> list[ItemOutcome]:
     """The same for many: what can be assigned is, and each is told apart."""
     # Locked in one order everywhere, so that two of these do not wait for each other.
-    locked = visible_to(caller).where(ServiceRequest.id.in_(ids)).order_by(ServiceRequest.id).with_for_update()
+    locked = (
+        queries.worked_on_by(caller).where(ServiceRequest.id.in_(ids)).order_by(ServiceRequest.id).with_for_update()
+    )
     found = {request.id: request for request in session.scalars(locked)}
     offices = {request.office for request in found.values()}
     knowing = queries.offices_that_know(session, subject, offices) if subject is not None else set()
@@ -112,7 +117,9 @@ def balance(session: Session, office: str, limit: int, author: str) -> BalanceOu
 
 
 def note(session: Session, request: ServiceRequest, text: str, author: str) -> Note:
-    """Not in the history, which the citizen sees."""
+    """Not in the history, which the citizen sees. Raises `Refused` once personal data was erased: what is noted now nobody would erase."""
+    if request.tombstoned_at is not None:
+        raise Refused("personal_data_erased")
     written = Note(request_id=request.id, at=now(), author=author, text=text)
     session.add(written)
     session.flush()

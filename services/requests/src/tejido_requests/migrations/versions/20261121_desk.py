@@ -77,7 +77,7 @@ def upgrade() -> None:
         sa.Column("withdrawn", postgresql.JSONB(astext_type=sa.Text()), nullable=False, comment="Keys of closures"),
         sa.Column("based_on", sa.Integer(), nullable=False, comment="Calendar version the preview was computed on"),
         sa.Column("preview", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
-        sa.Column("status", sa.Text(), nullable=False, comment="draft, confirmed, done, dropped"),
+        sa.Column("status", sa.Text(), nullable=False, comment="draft, confirmed, done, incomplete, dropped"),
         sa.Column("confirmed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("confirmed_by", sa.Text(), nullable=True),
         sa.Column("calendar_version", sa.Integer(), nullable=True),
