@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
@@ -19,7 +19,7 @@ class Town(Protocol):
     """The ways a depth of the journey has to call the services, to look into the mailbox, and to let things happen."""
 
     def call(self, method: str, service: str, path: str, who: str | None = None, **options: Any) -> Any:
-        """An HTTP answer. `who` is one of registro, funcionaria, representante:<uuid>, or nobody."""
+        """An HTTP answer. `who` is one of registro, funcionaria, auditoria, representante:<uuid>, or nobody."""
 
     def mails(self, to: str) -> list[dict[str, Any]]:
         """The messages to an address, each with subject and text."""
@@ -79,8 +79,12 @@ def travel(
 
     with town.at(overdue):
         head = _head_of(receipt["office"])
-        town.until(lambda: _alarms(town.mails(head), receipt["number"]), "the alert to the office's head")
-        assert len(_alarms(town.mails(head), receipt["number"])) == 1
+        town.until(lambda: _alerts(town, receipt["id"]), "the alert to the office's head")
+        (alert,) = _alerts(town, receipt["id"])
+        created, due_at = (datetime.fromisoformat(alert[name] or alert["created_at"]) for name in _WHEN)
+        if due_at < created + timedelta(hours=1):  # else it is night or Sunday, and it waits until the offices open
+            town.until(lambda: _alarms(town.mails(head), receipt["number"]), "its mail")
+            assert len(_alarms(town.mails(head), receipt["number"])) == 1
         answer = {"text": "La cuadrilla arregla la luminaria el martes."}
         path = f"/v1/service-requests/{receipt['id']}/answer"
         key = {"Idempotency-Key": str(uuid4())}
@@ -166,6 +170,16 @@ def _petition(town: Town, project: dict[str, Any], email: str, received: datetim
     )
     assert answer.status_code == 201, answer.text
     return dict(answer.json())
+
+
+def _alerts(town: Town, request_id: str) -> list[dict[str, Any]]:
+    """The messages that tell of the overdue request."""
+    asked = {"about": request_id, "template": "requests_became_overdue"}
+    found = town.call("GET", "notifications", "/v1/deliveries", "auditoria", params=asked).json()["items"]
+    return [message for message in found if message["channel"] == "email"]
+
+
+_WHEN = ("created_at", "next_attempt_at")
 
 
 def _alarms(mails: list[dict[str, Any]], number: str) -> list[dict[str, Any]]:

@@ -28,7 +28,7 @@ from tejido_local.processes import free_port
 from tejido_local.running import RunningTown
 from tejido_requests.deadlines import Calendar, Closed, Policy, Term, deadline
 from tejido_shared import seam
-from tejido_shared.contracts import OrganizationChanged
+from tejido_shared.contracts import MessageDelivered, RequestSubmitted
 from tejido_shared.ids import new_id
 from tejido_shared.outbox import emit_all
 from tejido_shared.settings import CommonSettings
@@ -239,27 +239,27 @@ def _a_number_and_its_code(port: int) -> tuple[str, str]:
 def _events(bench: Bench) -> Iterator[Row]:
     """From committed outbox rows to committed effects, against a worker that does nothing with as many tasks."""
     town, amount = bench.town, 5000
-    bench.migrate("registry", "projects")
-    town.start_worker("tejido_projects.worker", "projects-worker")
-    town.start_worker("tejido_registry.worker", "registry-worker")
+    bench.migrate("notifications", "requests")
+    town.start_worker("tejido_requests.worker", "requests-worker")
+    town.start_worker("tejido_notifications.worker", "notifications-worker")
     town.start_worker("tejido_local.bench.noop", "noop-worker")
     settings = CommonSettings()
     app = make_celery("bench", settings)
-    registry, projects = town.database("registry"), town.database("projects")
+    publisher, listener = town.database("notifications"), town.database("requests")
     time.sleep(5)
 
     def ours() -> float:
-        with projects.tx() as session:
+        with listener.tx() as session:
             before = session.scalar(sa.select(sa.func.count()).select_from(seam.inbox)) or 0
         for _ in range(amount // 500):
-            with registry.tx() as session:
-                emit_all(session, [(_organization(), 1) for _ in range(500)])
+            with publisher.tx() as session:
+                emit_all(session, [(_delivered(), 1) for _ in range(500)])
         started = time.perf_counter()
-        town.start_relay("registry")
-        _wait_for(lambda: _count(projects, seam.inbox) >= before + amount)
+        town.start_relay("notifications")
+        _wait_for(lambda: _count(listener, seam.inbox) >= before + amount)
         rate = amount / (time.perf_counter() - started)
-        wait_until(lambda: not _count(registry, seam.outbox), 30, "the confirmations")
-        town.kill("registry-relay")
+        wait_until(lambda: not _count(publisher, seam.outbox), 30, "the confirmations")
+        town.kill("notifications-relay")
         return rate
 
     import redis
@@ -268,7 +268,7 @@ def _events(bench: Bench) -> Iterator[Row]:
 
     def noop() -> float:
         done = f"{KEY_PREFIX}noop.work"
-        text = json.dumps({"envelope": _organization().model_dump(mode="json")})
+        text = json.dumps({"envelope": _delivered().model_dump(mode="json")})
         town.kill("noop-worker")
         for _ in range(amount):
             send(app, "noop.nothing", [text], "noop.work")
@@ -279,17 +279,19 @@ def _events(bench: Bench) -> Iterator[Row]:
         return left / (time.perf_counter() - started)
 
     yield _row("event to effect, against no-op Celery tasks", *bench.in_turn(ours, noop), 1, "/s")
-    for name in ("projects-worker", "registry-worker", "noop-worker"):
+    for name in ("requests-worker", "notifications-worker", "noop-worker"):
         town.kill(name)
 
 
-def _organization() -> OrganizationChanged:
-    return OrganizationChanged(
-        organization_id=new_id(),
-        number="ORG-2026-00001-00",
-        name="Junta de Acción Comunal",
-        organization_type="jac",
-        status="registered",
+def _delivered() -> MessageDelivered:
+    """An event with one listener, which looks for the request it is about."""
+    return MessageDelivered(
+        message_id=new_id(),
+        cause_id=new_id(),
+        cause_type=RequestSubmitted.type,
+        about=new_id(),
+        delivered_at=datetime.now(UTC),
+        evidence="250 2.0.0 Ok: queued as 1",
     )
 
 
@@ -308,19 +310,19 @@ def _wait_for(condition: Callable[[], object]) -> None:
 
 def _latency(bench: Bench) -> Iterator[Row]:
     """From the commit that emits an event to the commit of its effect, at ten a second."""
-    bench.migrate("registry", "projects")
+    bench.migrate("notifications", "requests")
     town = bench.town
-    town.start_worker("tejido_projects.worker", "projects-worker")
-    town.start_worker("tejido_registry.worker", "registry-worker")
-    town.start_relay("registry")
+    town.start_worker("tejido_requests.worker", "requests-worker")
+    town.start_worker("tejido_notifications.worker", "notifications-worker")
+    town.start_relay("notifications")
     time.sleep(6)
-    registry, projects = town.database("registry"), town.database("projects")
+    publisher, listener = town.database("notifications"), town.database("requests")
     took: list[float] = []
     for turn in range(220):
-        with registry.tx() as session:
-            (event_id,) = emit_all(session, [(_organization(), 1)])
+        with publisher.tx() as session:
+            (event_id,) = emit_all(session, [(_delivered(), 1)])
         committed = time.perf_counter()
-        _wait_for(lambda id_=event_id: _arrived(projects, id_))  # type: ignore[misc]
+        _wait_for(lambda id_=event_id: _arrived(listener, id_))  # type: ignore[misc]
         if turn >= 20:
             took.append(time.perf_counter() - committed)
         time.sleep(max(0, 0.1 - (time.perf_counter() - committed)))
@@ -328,7 +330,7 @@ def _latency(bench: Bench) -> Iterator[Row]:
     p50, p99 = took[len(took) // 2] * 1000, took[int(len(took) * 0.99)] * 1000
     yield Row("event to effect at 10/s, median", f"{p50:.0f} ms", "50 ms", [p50 / 50], 1, at_most=True)
     yield Row("event to effect at 10/s, 99th percentile", f"{p99:.0f} ms", "250 ms", [p99 / 250], 1, at_most=True)
-    for name in ("projects-worker", "registry-worker", "registry-relay"):
+    for name in ("requests-worker", "notifications-worker", "notifications-relay"):
         town.kill(name)
 
 
