@@ -14,6 +14,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute, iter_route_contexts
 from opentelemetry.trace import SpanKind
 from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
+from prometheus_client.registry import Collector
 from pydantic import AwareDatetime, BaseModel
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -46,10 +47,11 @@ def create_api(
     jurisdiction: Jurisdiction,
     largest_body: int = 1_000_000,
     larger: Mapping[str, int] | None = None,
+    collectors: Sequence[Collector] = (),
 ) -> FastAPI:
     """The FastAPI application of a service. A body of more than `largest_body` bytes is refused before it is read.
 
-    `larger`: what paths that end in a key take instead.
+    `larger`: what paths that end in a key take instead. `collectors`: the service's own metrics.
     """
     logs.configure(service, "api", settings.common.log_level)
 
@@ -76,6 +78,8 @@ def create_api(
     for router in routers:
         app.include_router(router)
     metrics = _Metrics(database)
+    for collector in collectors:
+        metrics.registry.register(collector)
     _add_health(app, database, metrics)
     _add_dead_letters(app, database)
     app.add_middleware(_Edge, metrics=metrics, largest_body=largest_body, larger=larger or {})

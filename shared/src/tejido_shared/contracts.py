@@ -58,6 +58,8 @@ class OrganizationChanged(Event):
     name: str
     organization_type: str = Field(description="Code of the jurisdiction's organization type")
     status: str = Field(description="Registration status: registered, inactive, suspended, cancelled …")
+    territory: str | None = Field(None, description="Code of the part of the town it is in")
+    themes: list[str] = Field(default_factory=list, description="What it works on")
 
 
 class ProjectPresented(Event):
@@ -320,9 +322,9 @@ def _kinds(of: type[Event]) -> list[type[Event]]:
 EVENTS: dict[str, type[Event]] = {event.type: event for event in _kinds(Event)}
 
 LISTENERS: dict[type[Event], Annotated[tuple[str, ...], "names of services"]] = {
-    OrganizationChanged: ("projects", "requests"),
-    ProjectPresented: ("requests",),
-    ProjectStageChanged: ("requests",),
+    OrganizationChanged: ("projects", "requests", "notifications"),
+    ProjectPresented: ("requests", "notifications"),
+    ProjectStageChanged: ("requests", "notifications"),
     RequestSubmitted: ("notifications",),
     RequestBecameOverdue: ("notifications",),
     RequestReminder: ("notifications",),

@@ -1,6 +1,7 @@
 """Personal data at rest and in flight: encrypted with a key that can be rotated."""
 
 from functools import cache
+from hashlib import blake2b
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from sqlalchemy import Dialect, LargeBinary
@@ -9,10 +10,25 @@ from sqlalchemy.types import TypeDecorator
 from tejido_shared.settings import CommonSettings
 
 
+def data_keys() -> list[str]:
+    """The configured keys, the encrypting one first."""
+    return [key.strip() for key in CommonSettings().data_key.get_secret_value().split(",") if key.strip()]
+
+
 @cache
 def _keys() -> MultiFernet:
-    text = CommonSettings().data_key.get_secret_value()
-    return MultiFernet([Fernet(key.strip()) for key in text.split(",") if key.strip()])
+    return MultiFernet([Fernet(key) for key in data_keys()])
+
+
+@cache
+def hash_keys(purpose: bytes) -> list[bytes]:
+    """Of every data key one to hash with for this purpose, that of the encrypting key first."""
+    return [blake2b(key.encode(), person=purpose).digest() for key in data_keys()]
+
+
+def fingerprints(text: str) -> list[bytes]:
+    """What a text may be known by without being kept: keyed hashes, the first to store, all to look for."""
+    return [blake2b(text.encode(), key=key, digest_size=16).digest() for key in hash_keys(b"tejido-mark")]
 
 
 def seal(text: str) -> str:

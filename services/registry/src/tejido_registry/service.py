@@ -35,7 +35,7 @@ COLUMNS = (
     "longitude",
 )
 """What is one column of an organization and may simply be changed."""
-PUBLISHED = {"name", "organization_type", "registration_status"}
+PUBLISHED = {"name", "organization_type", "registration_status", "territory"}
 """What other services are told of."""
 TRANSITIONS = {
     "draft": {"submitted", "registered", "withdrawn"},
@@ -223,6 +223,7 @@ def _announce(session: Session, organizations: Sequence[dict[str, Any]]) -> None
                         name=one["name"],
                         organization_type=one["organization_type"],
                         status=one["registration_status"],
+                        territory=one["territory"],
                     ),
                     one["version"],
                 )

@@ -283,7 +283,7 @@ class _Loader:
             if file.name == "README.txt":
                 continue
             name = f"messages/{file.name}"
-            if not re.fullmatch(r"[a-z][a-z0-9_]*\.[a-z]{2}\.(txt|html)", file.name):
+            if not re.fullmatch(r"[a-z][a-z0-9_]*(\.short)?\.[a-z]{2}\.(txt|html)", file.name):
                 self._problem(name, "message_name")
             elif (text := self._read(name)) is not None:
                 messages[file.name] = text
