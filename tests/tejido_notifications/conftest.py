@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -13,6 +13,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from tejido_notifications.channels.configured import channels
 from tejido_notifications.events import HANDLERS
 from tejido_notifications.settings import settings
 from tejido_shared import contracts
@@ -36,7 +37,8 @@ class MailServer(Controller):
         self.received: list[EmailMessage] = []
         self.recipients: list[str] = []
         self.connections = 0
-        self.hanging = 0
+        self.hanging: list[_Conversation] = []
+        self.before_accepting: Callable[[], object] = lambda: None
         super().__init__(self, hostname="127.0.0.1", port=0)
 
     def factory(self) -> SMTP:
@@ -50,6 +52,11 @@ class MailServer(Controller):
     def next(self, *kinds: str) -> str | None:
         return self.script.popleft() if self.script and self.script[0].startswith(kinds) else None
 
+    def hang_up(self) -> None:
+        """Ends the conversations that hang."""
+        for conversation in self.hanging:
+            self.loop.call_soon_threadsafe(conversation.transport.close)  # type: ignore[union-attr]
+
     async def handle_RCPT(self, _: SMTP, __: Session, envelope: Envelope, address: str, ___: list[str]) -> str:
         if scripted := self.next("rcpt"):
             return scripted.removeprefix("rcpt ")
@@ -59,6 +66,7 @@ class MailServer(Controller):
     async def handle_DATA(self, _: SMTP, __: Session, envelope: Envelope) -> str:
         if scripted := self.next("data"):
             return scripted.removeprefix("data ")
+        self.before_accepting()
         content = envelope.content
         assert isinstance(content, bytes)
         message = message_from_bytes(content, policy=policy.default)
@@ -80,7 +88,7 @@ class _Conversation(SMTP):
                 self.transport.close()  # type: ignore[union-attr]
             case "hang":
                 await self.push("354 go on")
-                self._mail_server.hanging += 1
+                self._mail_server.hanging.append(self)
                 await asyncio.sleep(60)
             case _:
                 await super().smtp_DATA(arg)
@@ -94,8 +102,20 @@ def mail_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[MailServer]:
     monkeypatch.setattr(settings(), "smtp_port", server.port)
     monkeypatch.setattr(settings(), "smtp_security", "none")
     monkeypatch.setattr(settings(), "smtp_timeout", 5.0)
+    monkeypatch.setattr(
+        channels()["email"], "slots", 1
+    )  # one line, or what is scripted would meet whichever comes first
     yield server
     server.stop()
+
+
+def plain(message: EmailMessage) -> str:
+    """The text of a mail."""
+    body = message.get_body(("plain",))
+    assert body is not None
+    text = body.get_content()
+    assert isinstance(text, str)
+    return text
 
 
 def told(kind: type[contracts.Event], /, *, subject_version: int = 1, **fields: Any) -> contracts.Envelope:

@@ -1,6 +1,7 @@
 """Events become deliveries: once, encrypted, or a dead letter that says why."""
 
 import threading
+from collections.abc import Iterable
 from datetime import date, timedelta
 from typing import Any
 
@@ -58,9 +59,17 @@ def _reminder(**fields: Any) -> contracts.Envelope:
     return told(contracts.RequestReminder, **{**given, **fields})
 
 
-def _deliveries(databases: dict[str, Database]) -> dict[str, tuple[str, str]]:
+def _deliveries(databases: dict[str, Database], channel: str = "email") -> dict[str, tuple[str, str]]:
+    query = sa.select(Delivery).where(Delivery.channel == channel)
     with databases["notifications"].tx() as session:
-        return {one.audience: (one.recipient, one.language) for one in session.scalars(sa.select(Delivery))}
+        return {one.audience: (one.recipient, one.language) for one in session.scalars(query)}
+
+
+def _boxes(to: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Where those work, of whom the authority has no box."""
+    known = {"assignee": "account:funcionaria-1", "office": "office:asuntos-comunales"}
+    known["office_head"] = "head:asuntos-comunales"
+    return {audience: (known[audience], "es") for audience in to if audience in known}
 
 
 OFFICE = "asuntos-comunales@idpac.example.org"
@@ -93,6 +102,8 @@ def test_a_reminder_goes_once_to_each_address(
     for sent in (1, 2):
         assert deliver_event(databases, envelope, sent)
     assert _deliveries(databases) == {audience: (address, "es") for audience, address in expected.items()}
+    boxes = _boxes(["assignee", "office_head"] if assignee_email == HEAD.upper() else expected)
+    assert _deliveries(databases, "in_app") == boxes
     assert jurisdiction().procedure.authority_email == "direccion-general@idpac.example.org"
 
 
@@ -108,8 +119,11 @@ def test_a_mail_that_did_not_arrive_is_told_to_who_works_on_it(
     for sent in (1, 2):
         assert deliver_event(databases, envelope, sent)
     assert _deliveries(databases) == {audience: (address, "es") for audience, address in expected.items()}
+    assert _deliveries(databases, "in_app") == _boxes(
+        ["office"] if assignee_email is None else []
+    )  # no account is named
     with databases["notifications"].tx() as session:
-        assert session.scalars(sa.select(Delivery.next_attempt_at)).one() == given["send_from"]
+        assert set(session.scalars(sa.select(Delivery.next_attempt_at))) == {given["send_from"]}
 
 
 def test_each_act_is_told_though_a_later_one_came_first(databases: dict[str, Database]) -> None:

@@ -1,26 +1,82 @@
-"""Mails as people read them."""
+"""Letters as people read them: text, HTML and short."""
 
+import re
+import time
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from html.parser import HTMLParser
 from typing import Any, get_args
 
 import pytest
 import sqlalchemy as sa
 
-from tejido_notifications import letters, service
-from tejido_notifications.letters import Letter, Unsendable
-from tejido_notifications.models import Delivery
+from tejido_notifications.delivery import service
+from tejido_notifications.letters import sources
+from tejido_notifications.letters import writing as letters
+from tejido_notifications.letters.html import html_of
+from tejido_notifications.letters.writing import Letter, Unsendable
+from tejido_notifications.models import TemplateVersion
 from tejido_notifications.settings import jurisdiction
 from tejido_shared import contracts
+from tejido_shared.contracts import event_in
 from tejido_shared.db import Database
 from tejido_shared.jurisdiction import Clock
 
-from .conftest import CITIZEN_EVENTS, CODE, FRIDAY_EVENING, NUMBER, deliver_event, filed, told
+from .conftest import CITIZEN_EVENTS, CODE, FRIDAY_EVENING, NUMBER, filed, told
 
 
-def _letter(databases: dict[str, Database], cause_type: str, language: str | None = None) -> Letter:
+@pytest.fixture(autouse=True)
+def _nothing_remembered() -> Iterator[None]:
+    sources.forget()
+    yield
+    sources.forget()
+
+
+def _letter(databases: dict[str, Database], envelope: contracts.Envelope, language: str = "es", **more: Any) -> Letter:
+    context = service.opened(event_in(envelope))
     with databases["notifications"].tx() as session:
-        delivery = session.scalars(sa.select(Delivery).where(Delivery.cause_type == cause_type)).one()
-        return letters.write(cause_type, delivery.template, language or delivery.language, delivery.context)
+        return letters.write(session, envelope.type, envelope.type.replace(".", "_"), language, context, **more)
+
+
+class _Reader(HTMLParser):
+    """What a browser shows of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: list[str] = []
+        self.tags: list[str] = []
+        self.links: list[str] = []
+        self.lang = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.links += [value or "" for name, value in attrs if name in ("href", "src")]
+        self.lang = self.lang or next((value or "" for name, value in attrs if name == "lang"), "")
+
+    def handle_data(self, data: str) -> None:
+        if self.tags[-1:] != ["style"] or "{" not in data:
+            self.said.append(data)
+
+
+def _read(html: str) -> _Reader:
+    reader = _Reader()
+    reader.feed(html)
+    return reader
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", text)
+
+
+def _same(letter: Letter) -> None:
+    """The HTML says what the text says, every word of it in its order, between the entity's name and nothing."""
+    page = _read(letter.html)
+    shown = _words(" ".join(page.said))
+    head = _words(letter.subject + " " + jurisdiction().entity.name)
+    assert shown == head + _words(letter.subject + " " + letter.body)
+    assert page.lang == letter.language
+    assert page.tags.count("h1") == 1
+    assert not {"img", "script", "link", "iframe", "form", "object"} & set(page.tags)
 
 
 def _no_leftovers(letter: Letter) -> None:
@@ -34,20 +90,16 @@ def pack_with(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def change(**messages: str) -> None:
         pack = jurisdiction().model_copy(
-            update={"messages": {f"{name}.es.txt": text for name, text in messages.items()}}
+            update={"messages": {f"{name.replace('__', '.')}.es.txt": text for name, text in messages.items()}}
         )
-        monkeypatch.setattr(letters, "jurisdiction", lambda: pack)
-        letters._environment.cache_clear()
+        monkeypatch.setattr(sources, "jurisdiction", lambda: pack)
 
-    yield change
-    monkeypatch.undo()
-    letters._environment.cache_clear()
+    return change
 
 
 def test_the_acknowledgement_says_until_when_and_why(databases: dict[str, Database]) -> None:
     envelope = filed()
-    deliver_event(databases, envelope)
-    letter = _letter(databases, "requests.submitted")
+    letter = _letter(databases, envelope)
     print(letter.subject, letter.body, sep="\n")
 
     assert letter.subject == (
@@ -72,20 +124,18 @@ def test_the_acknowledgement_says_until_when_and_why(databases: dict[str, Databa
     assert uncounted[0] == "- sábado, 5 de diciembre de 2026: no cuenta, fin de semana"
     assert uncounted[2] == "- martes, 8 de diciembre de 2026: no cuenta, Inmaculada Concepción (Ley 51 de 1983)"
     _no_leftovers(letter)
-    _no_leftovers(_letter(databases, "requests.submitted", "en"))
-    assert "Tuesday, December 29, 2026" in _letter(databases, "requests.submitted", "en").subject
+    _no_leftovers(_letter(databases, envelope, "en"))
+    assert "Tuesday, December 29, 2026" in _letter(databases, envelope, "en").subject
 
 
 def _both(databases: dict[str, Database], kind: type[contracts.Event], /, **fields: Any) -> tuple[Letter, Letter]:
     """What a person reads of an event, in Spanish and in English."""
     envelope = told(kind, **fields)
-    assert deliver_event(databases, envelope)
-    with databases["notifications"].tx() as session:
-        delivery = session.scalars(sa.select(Delivery).where(Delivery.cause_id == envelope.id).limit(1)).one()
-        written = [letters.write(envelope.type, delivery.template, lang, delivery.context) for lang in ("es", "en")]
+    written = [_letter(databases, envelope, language) for language in ("es", "en")]
     for letter in written:
         print(letter.subject, letter.body, sep="\n", end="-" * 80 + "\n")
         assert NUMBER in letter.subject + letter.body
+        _same(letter)
         _no_leftovers(letter)
     return written[0], written[1]
 
@@ -244,8 +294,7 @@ def test_a_letter_says_where_the_request_is_followed(
 ) -> None:
     """In what names the tracking code; without it in the address."""
     if kind is contracts.RequestSubmitted:
-        assert deliver_event(databases, filed())
-        letters_written = [_letter(databases, kind.type, language) for language in ("es", "en")]
+        letters_written = [_letter(databases, filed(), language) for language in ("es", "en")]
     else:
         letters_written = [*_both(databases, kind, **CITIZEN_EVENTS[kind])]
     for letter in letters_written:
@@ -290,10 +339,9 @@ def test_every_clock_has_its_words(databases: dict[str, Database], clock: str) -
 
 
 def test_the_municipality_s_own_text_takes_the_place_of_ours(databases: dict[str, Database], pack_with: Any) -> None:
-    envelope = filed()
-    deliver_event(databases, envelope)
     pack_with(requests_submitted="Radicado {{ number }}\nVence {{ due_date | day }}. {{ entity.short_name }}")
-    letter = _letter(databases, "requests.submitted")
+    letter = _letter(databases, filed())
+    assert letter.version.startswith("pack:")
     assert letter.body == "Vence martes, 29 de diciembre de 2026. IDPAC\n"
 
 
@@ -310,12 +358,182 @@ def test_the_municipality_s_own_text_takes_the_place_of_ours(databases: dict[str
 def test_a_broken_text_says_what_is_wrong(
     databases: dict[str, Database], pack_with: Any, text: str, reason: str
 ) -> None:
-    envelope = filed()
-    deliver_event(databases, envelope)
     pack_with(requests_submitted=text)
     with pytest.raises(Unsendable) as raised:
-        _letter(databases, "requests.submitted")
+        _letter(databases, filed())
     said = service.text(raised.value.code, **raised.value.params)
     assert reason in said
     assert "requests_submitted.es.txt" in said
     assert "Ana" not in said
+
+
+def test_what_was_saved_comes_before_the_pack_and_that_before_ours(
+    databases: dict[str, Database], pack_with: Any
+) -> None:
+    def save(number: int, source: str | None) -> None:
+        with databases["notifications"].tx() as session:
+            row = {"name": "requests_submitted", "form": "mail", "language": "es", "author": "a"}
+            session.add(TemplateVersion(**row, number=number, source=source))
+        sources.forget()
+
+    envelope = filed()
+    ours = _letter(databases, envelope).version
+    assert re.fullmatch("ours:[0-9a-f]{8}", ours)
+    pack_with(requests_submitted="Radicado {{ number }}\nDel paquete.")
+    assert _letter(databases, envelope).body == "Del paquete.\n"
+    save(1, "Radicado\nUno.")
+    save(2, "Radicado\nDos.")
+    letter = _letter(databases, envelope)
+    assert (letter.body, letter.version) == ("Dos.\n", "saved:2")
+    assert _letter(databases, envelope, "en").version.startswith("ours:")
+    assert _letter(databases, envelope, "pt").language == "es"
+    save(3, None)
+    assert _letter(databases, envelope).version.startswith("pack:")
+    pack_with()
+    assert _letter(databases, envelope).version == ours
+
+
+def test_many_letters_ask_the_database_once(databases: dict[str, Database]) -> None:
+    asked = []
+    engine = databases["notifications"].engine
+    sa.event.listen(engine, "before_cursor_execute", lambda *a: asked.append(a[2]))
+    context = service.opened(event_in(filed()))
+    with databases["notifications"].tx() as session:
+        for _ in range(50):
+            letters.write(session, "requests.submitted", "requests_submitted", "es", context)
+    assert len([statement for statement in asked if "template_version" in statement]) == 1
+
+
+def test_a_short_message_says_where_to_look_and_nothing_of_the_person(
+    databases: dict[str, Database], pack_with: Any
+) -> None:
+    envelopes = [filed(), *(told(kind, **CITIZEN_EVENTS[kind]) for kind in CITIZEN_EVENTS)]
+    for envelope in envelopes:
+        for language in ("es", "en"):
+            short = _letter(databases, envelope, language, form="short")
+            mail = _letter(databases, envelope, language)
+            assert short.subject == "IDPAC"
+            assert short.body == f"{mail.subject} http://127.0.0.1:8100/seguimiento/{NUMBER}"
+            assert short.html == ""
+            assert len(f"{short.subject}: {short.body}") <= 300
+    pack_with(requests_submitted="Para {{ recipient_name }}, código {{ tracking_code }}" + " y más" * 80 + "\nTexto.")
+    short = _letter(databases, filed(), form="short")
+    assert "Ana" not in short.body
+    assert CODE not in short.body
+    assert short.body.endswith(f"… http://127.0.0.1:8100/seguimiento/{NUMBER}")
+    assert len(f"{short.subject}: {short.body}") == 300
+    pack_with(requests_submitted__short="Radicado {{ number }}:\nvence {{ due_date | day }}.")
+    assert (
+        _letter(databases, filed(), form="short").body == f"Radicado {NUMBER}: vence martes, 29 de diciembre de 2026."
+    )
+    pack_with(requests_submitted__short="Hola {{ recipient_name }}")
+    with pytest.raises(Unsendable, match="template"):
+        _letter(databases, filed(), form="short")
+
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "</p></div><h1>URGENTE</h1>",
+    '<a href="https://malo.example">pague aquí</a>',
+    '" onmouseover="alert(1)',
+    "{{ 7 * 7 }} {% raw %}",
+    "&lt;b&gt; &amp; <!-- --> <style>body{display:none}</style>",
+]
+
+
+def test_nothing_that_a_person_writes_is_markup(databases: dict[str, Database]) -> None:
+    given = CITIZEN_EVENTS[contracts.RequestAnswered]
+    plain = _read(_letter(databases, told(contracts.RequestAnswered, **given | {"answer": "Sí."})).html)
+    for said in HOSTILE:
+        envelope = told(contracts.RequestAnswered, **given | {"answer": said, "recipient_name": said})
+        letter = _letter(databases, envelope)
+        page = _read(letter.html)
+        assert page.tags == plain.tags
+        assert page.links == plain.links
+        assert said in "".join(page.said).replace("\n", " ")
+        _same(letter)
+
+
+@pytest.mark.parametrize(
+    ("address", "linked"),
+    [
+        ("http://127.0.0.1:8100/seguimiento/1", True),
+        ("https://idpac.example.org/tramites?a=1&b=2", True),
+        ("HTTPS://IDPAC.example.org:443/", True),
+        ("http://idpac.example.org/", False),
+        ("https://idpac.example.org.malo.example/", False),
+        ("https://idpac.example.org@malo.example/", False),
+        ("https://malo.example/?https://idpac.example.org", False),
+        ("https://idpac.example.org:8443/", False),
+        ("https://idpac.example.org\\.malo.example/", False),
+        ("javascript://idpac.example.org/%0aalert(1)", False),
+        ("https://[::1/", False),
+        ("http://127.0.0.1:81000/", False),
+    ],
+)
+def test_only_our_own_addresses_are_links(address: str, linked: bool) -> None:
+    entity = jurisdiction().entity
+    html = html_of(
+        "Asunto", f"Vea {address}.", "es", entity=entity, signature="Firma", public_url="http://127.0.0.1:8100"
+    )
+    assert _read(html).links == ([address] if linked else [])
+    assert f"Vea {address}." in "".join(_read(html).said)
+
+
+def test_headings_lists_facts_and_dates_are_easy_to_find(databases: dict[str, Database]) -> None:
+    html = _letter(databases, filed()).html
+    assert '<section class="due">\n<h2>HASTA CUÁNDO</h2>' in html
+    assert "<strong>Debemos responderle a más tardar el martes, 29 de diciembre de 2026.</strong>" in html
+    assert '<section class="act">\n<h2>QUÉ DEBE HACER</h2>' in html
+    assert f"<dt>Código de seguimiento</dt> <dd>{CODE}</dd>" in html
+    assert html.count("<li>") == 25
+    moved = _letter(
+        databases, told(contracts.RequestDueDateMoved, **CITIZEN_EVENTS[contracts.RequestDueDateMoved])
+    ).html
+    assert re.findall("<strong>(.*?)</strong>", moved) == [
+        "Ahora debemos responderle a más tardar el miércoles, 30 de diciembre de 2026."
+    ]
+
+
+def test_who_may_leave_is_told_how_in_both(databases: dict[str, Database]) -> None:
+    url = "http://127.0.0.1:8100/baja/t0ken"
+    letter = _letter(databases, filed(), unsubscribe_url=url)
+    assert letter.body.endswith(f": {url}\n")
+    assert _read(letter.html).links[-1] == url
+
+
+COSTLY = [
+    "{% for a in days %}{% for b in days %}{% for c in days %}{% for d in days %}x{% endfor %}{% endfor %}{% endfor %}{% endfor %}",
+    "{% for i in range(100000) %}x{% endfor %}",
+    "{{ 'x' * 1000000000 }}",
+    "{{ 10 ** 1000000 }}",
+    "{{ '%1000000000d' % 1 }}",
+    "{{ '{:1000000000}'.format(1) }}",
+    "{{ 'x' | center(1000000000) }}",
+    "{% set x = 'xxxxxxxxxxxxxxxx' %}" + "{% set x = x ~ x ~ x ~ x %}" * 40 + "{{ x }}",
+    "{% set x %}xxxxxxxxxxxxxxxx{% endset %}" + "{% set x %}{{ x }}{{ x }}{{ x }}{% endset %}" * 40 + "{{ x }}",
+    "{% macro f(n) %}{{ f(n) }}{{ f(n) }}{% endmacro %}{{ f(1) }}",
+    "{% set x = [1, 1] %}" + "{% set x = [x, x] %}" * 40 + "{{ x }}",
+    "{% for x in [[1, 1]] %}{{ x }}{% endfor %}",
+    "{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}",
+    "{% if number %}" * 900 + "x" + "{% endif %}" * 900,
+    "{% include 'layout.html' %}",
+    "{{ entity.__class__ }}",
+    "{{ entity['__class__'] }}",
+    "{{ (number | attr('__class__')) }}",
+    "{{ entity.model_dump() }}",
+    "{{ entity.model_dump }}",
+    "{{ days }}",
+    "{{ self }}",
+    "{{ cycler }}",
+]
+
+
+def test_a_text_can_neither_run_long_nor_reach_out(databases: dict[str, Database], pack_with: Any) -> None:
+    envelope = filed()
+    for text in COSTLY:
+        pack_with(requests_submitted=f"Asunto\n{text}\nFin")
+        began = time.monotonic()
+        with pytest.raises(Unsendable):
+            print(text, _letter(databases, envelope).body[:100])
+        assert time.monotonic() - began < 5, text

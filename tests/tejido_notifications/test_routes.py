@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 from fastapi.testclient import TestClient
 
-from tejido_notifications import tasks
 from tejido_notifications.app import create_app
+from tejido_notifications.delivery import tasks
 from tejido_shared.db import Database
 from tejido_shared.testing import Issuer
 

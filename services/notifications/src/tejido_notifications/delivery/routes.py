@@ -6,8 +6,8 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query
 from sqlalchemy.orm import Session
 
-from tejido_notifications import queries, schemas, service
 from tejido_notifications.db import read, tx
+from tejido_notifications.delivery import queries, schemas, service
 from tejido_notifications.models import Delivery
 from tejido_shared.auth import Principal, require
 from tejido_shared.idempotency import IdempotencyKey

@@ -1,0 +1,1 @@
+"""What comes back: reports of mail servers and providers that a message did not arrive after all."""

@@ -1,0 +1,363 @@
+"""E-mail by SMTP: what is said to the mail server, and what its answer means for the message.
+
+A mail is put together here and not by `email.message`, which needs several milliseconds for what the encoders of the standard library
+do in a tenth of one.
+"""
+
+import hashlib
+import re
+import smtplib
+import ssl
+from base64 import b64encode, encodebytes
+from binascii import b2a_qp
+from contextlib import AbstractContextManager, suppress
+from email.headerregistry import Address
+from email.utils import encode_rfc2231, format_datetime, quote
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from dkim.canonicalization import Relaxed
+
+from tejido_notifications.channels import Attached, Line, Message, Outcome, Result
+from tejido_notifications.letters.writing import Unsendable, one_line
+from tejido_notifications.settings import NotificationsSettings, jurisdiction
+from tejido_shared.clock import now
+
+_BROKEN = ("unreachable", "dropped")
+"""What went wrong before a message began, and after."""
+_GREYLISTING = re.compile(r"gr[ae]y[- ]?list|postgrey|come back later", re.IGNORECASE)
+_SIGNED = (
+    *("From", "To", "Subject", "Date", "Message-ID", "MIME-Version", "Content-Type"),
+    *("List-Unsubscribe", "List-Unsubscribe-Post"),
+)
+
+
+class EmailChannel:
+    """The municipality's mail server. Raises `ValueError` if `dkim_key` is no key to sign with."""
+
+    def __init__(self, settings: NotificationsSettings) -> None:
+        self._settings = settings
+        self.slots = settings.smtp_connections
+        self.rate = settings.rates.get("email")
+        key = settings.dkim_key.get_secret_value()
+        self._signer = Signer(key, settings.dkim_selector) if key else None
+
+    def open(self) -> AbstractContextManager[Line]:
+        return Mailer(self._settings, self._signer)
+
+
+class Mailer:
+    """One connection to the mail server, opened for the first message and kept for the next ones."""
+
+    def __init__(self, settings: NotificationsSettings, signer: "Signer | None" = None) -> None:
+        self._settings = settings
+        self._signer = signer
+        self._smtp: smtplib.SMTP | None = None
+        self._between = False
+        """Whether the server is known to wait for the next message: RFC 5321, section 4.1.4, has it forget the last one after its 250."""
+        entity = jurisdiction().entity
+        self.sender = settings.smtp_sender or entity.email
+        self._domain = self.sender.rpartition("@")[2]
+        self._envelope_sender = settings.bounce_sender or self.sender
+        self._own = {"From": _mailbox(entity.name, self.sender)}
+        if entity.email != self.sender:
+            self._own["Reply-To"] = _mailbox(entity.name, entity.email)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
+        if self._smtp is not None and error is None:
+            with suppress(OSError):
+                self._smtp.quit()
+        self._close()
+
+    @property
+    def usable(self) -> bool:
+        return self._smtp is not None
+
+    def send(self, message: Message) -> Outcome:
+        """Offers one message to the server. Takes at most a few times `smtp_timeout`. Raises `Unsendable` for no usable address."""
+        recipient, address = message.recipient, _envelope_address(message.recipient)
+        content = self._content(message, address)
+        options = () if address.isascii() else ("SMTPUTF8", "BODY=8BITMIME")
+        begun = False
+        try:
+            smtp = self._ready()
+            if options and not smtp.has_extn("smtputf8"):
+                return Outcome("refused", code="no_smtputf8")
+            code, reply = self._begin(smtp, options)
+            if code != 250:
+                return self._answered("deferred", code, reply, recipient)
+            smtp = self._smtp or smtp  # opened anew, if the kept one was gone
+            code, reply = smtp.rcpt(address)
+            if code not in (250, 251):
+                return self._answered("refused" if code >= 500 else "deferred", code, reply, recipient)
+            begun = True
+            code, reply = smtp.data(content)
+        except smtplib.SMTPDataError as error:  # the server answered to DATA itself
+            code, reply = error.smtp_code, _bytes(error.smtp_error)
+        except smtplib.SMTPResponseException as error:  # its greeting, or its answer to the login
+            self._close()
+            return _outcome("deferred", error.smtp_code, error.smtp_error, recipient)
+        except OSError as error:  # every error of smtplib, ssl and the socket
+            connected = self.usable
+            self._close()
+            return Outcome("unknown" if begun else "deferred", code=_what_broke(error, _BROKEN[connected]))
+        if code == 250:
+            self._between = True
+            return _outcome("accepted", code, reply, recipient)
+        return self._answered("refused" if code >= 500 else "deferred", code, reply, recipient)
+
+    def _answered(self, result: Result, code: int, reply: bytes, recipient: str) -> Outcome:
+        if code == 421 or code < 0:  # the server is closing the connection
+            self._close()
+        return _outcome(result, code, reply, recipient)
+
+    def _ready(self) -> smtplib.SMTP:
+        """A connection at the beginning of a message; the kept one if the server still holds it."""
+        if self._smtp is not None and not self._between:
+            with suppress(OSError):
+                self._between = self._smtp.rset()[0] == 250
+            if not self._between:
+                self._close()
+        return self._smtp or self._connect()
+
+    def _begin(self, smtp: smtplib.SMTP, options: tuple[str, ...]) -> tuple[int, bytes]:
+        """Names the sender. A connection that the server gave up meanwhile, which shows only now, is opened anew: nothing was sent yet."""
+        kept, self._between = self._between, False
+        try:
+            code, reply = smtp.mail(self._envelope_sender, options)
+        except OSError:
+            if not kept:
+                raise
+            code, reply = 421, b""
+        if code == 421 and kept:
+            self._close()
+            return self._connect().mail(self._envelope_sender, options)
+        return code, reply
+
+    def _connect(self) -> smtplib.SMTP:
+        settings = self._settings
+        tls = ssl.create_default_context()
+        connect = partial(smtplib.SMTP_SSL, context=tls) if settings.smtp_security == "tls" else smtplib.SMTP
+        # Our own name is given, or smtplib asks the resolver for it, which may take long.
+        smtp = connect(
+            settings.smtp_host, settings.smtp_port, local_hostname=self._domain, timeout=settings.smtp_timeout
+        )
+        try:
+            smtp.ehlo_or_helo_if_needed()
+            if settings.smtp_security == "starttls":
+                smtp.starttls(context=tls)
+                smtp.ehlo_or_helo_if_needed()
+            if settings.smtp_username:
+                smtp.login(settings.smtp_username, settings.smtp_password.get_secret_value())
+        except OSError:
+            smtp.close()
+            raise
+        self._smtp = smtp
+        return smtp
+
+    def _close(self) -> None:
+        self._between = False
+        if self._smtp is not None:
+            self._smtp.close()
+            self._smtp = None
+
+    def _content(self, message: Message, address: str) -> bytes:
+        """The mail. Its Message-ID is that of the delivery: a second copy can be known for one."""
+        letter = message.letter
+        headers = {
+            **self._own,
+            "To": address,
+            "Subject": _encoded(letter.subject),
+            "Date": format_datetime(now().astimezone(jurisdiction().zone)),
+            "Message-ID": f"<{message.id}@{self._domain}>",
+            "Auto-Submitted": "auto-generated",  # RFC 3834: no absence note answers it
+            "Content-Language": letter.language,
+            **{name: one_line(value) for name, value in message.headers.items()},
+            "MIME-Version": "1.0",
+        }
+        parts = [_text("plain", letter.body)]
+        if letter.html:
+            parts.append(_text("html", letter.html))
+        # Clients show an invitation that stands beside the text, and keep one that is a file: hence both.
+        parts += [_invitation(file) for file in message.attached if _is_calendar(file)]
+        whole = _together("alternative", parts, message.id.hex)
+        if message.attached:
+            whole = _together("mixed", [whole, *map(_file, message.attached)], message.id.hex)
+        inner, body = whole
+        headers |= inner
+        lines = [(name, value.encode()) for name, value in headers.items()]
+        if self._signer is not None:
+            lines.insert(0, ("DKIM-Signature", self._signer.signature(self._domain, lines, body)))
+        return b"".join(b"%s: %s\r\n" % (name.encode(), value) for name, value in lines) + b"\r\n" + body
+
+
+class Signer:
+    """Signs mails (DKIM: RFC 6376, RFC 8463). dkimpy canonicalizes; its own RSA is in Python and would take 12 ms a mail."""
+
+    def __init__(self, pem: str, selector: str) -> None:
+        try:
+            key = load_pem_private_key(pem.replace("\\n", "\n").encode(), password=None)
+        except (ValueError, TypeError):
+            key = None
+        if not isinstance(key, rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey):
+            raise ValueError("NOTIFICATIONS_DKIM_KEY: a private key of RSA or Ed25519 in PEM is needed")  # noqa: TRY004
+        self._key, self._selector = key, selector
+
+    def signature(self, domain: str, headers: list[tuple[str, bytes]], body: bytes) -> bytes:
+        """The value of the header DKIM-Signature for these headers and body, whose lines end in CRLF."""
+        given = dict(headers)
+        signed = [name for name in _SIGNED if name in given]
+        fields = {
+            "v": "1",
+            "a": "rsa-sha256" if isinstance(self._key, rsa.RSAPrivateKey) else "ed25519-sha256",
+            "c": "relaxed/relaxed",
+            "d": domain,
+            "s": self._selector,
+            "t": str(int(now().timestamp())),
+            "h": ":".join(
+                ["From", *signed]
+            ),  # named once more than it is there: a second From would break the signature
+            "bh": b64encode(hashlib.sha256(Relaxed.canonicalize_body(body)).digest()).decode(),
+        }
+        own = "; ".join(f"{name}={value}" for name, value in fields.items()).encode() + b";\r\n b="
+        # Of equal names the last one is meant first, so the surplus From stands for none.
+        lines = [(name.encode(), given[name]) for name in signed] + [(b"DKIM-Signature", own)]
+        hashed = b"".join(name + b":" + value for name, value in Relaxed.canonicalize_headers(lines)).removesuffix(
+            b"\r\n"
+        )
+        if isinstance(self._key, rsa.RSAPrivateKey):
+            sealed = self._key.sign(hashed, padding.PKCS1v15(), hashes.SHA256())
+        else:
+            sealed = self._key.sign(hashlib.sha256(hashed).digest())
+        return own + b64encode(sealed)
+
+
+Part = tuple[dict[str, str], bytes]
+"""Headers and body of a part of a mail."""
+
+
+def _text(kind: str, text: str) -> Part:
+    crlf = re.sub(r"\r\n?|\n", "\r\n", text).encode(errors="replace")
+    return {
+        "Content-Type": f'text/{kind}; charset="utf-8"',
+        "Content-Transfer-Encoding": "quoted-printable",
+    }, b2a_qp(crlf)
+
+
+def _file(file: Attached) -> Part:
+    # Named so, no client takes the file for the invitation itself and shows it twice.
+    kind = "application/ics" if _is_calendar(file) else one_line(file.media_type)
+    name = one_line(file.name)
+    named = f'="{quote(name)}"' if name.isascii() else f"*={encode_rfc2231(name, 'utf-8')}"
+    return {
+        "Content-Type": f"{kind}; name{named}",
+        "Content-Disposition": f"attachment; filename{named}",
+        "Content-Transfer-Encoding": "base64",
+    }, _base64(file.content)
+
+
+def _invitation(file: Attached) -> Part:
+    """What clients offer to put into the calendar. Its type names the method that it holds itself (RFC 6047, section 2.4)."""
+    method = re.search(rb"^METHOD:([A-Z-]+)\s*$", file.content, re.MULTILINE)
+    named = method[1].decode() if method else "PUBLISH"
+    return {
+        "Content-Type": f'text/calendar; charset="utf-8"; method={named}',
+        "Content-Transfer-Encoding": "base64",
+    }, _base64(file.content)
+
+
+def _is_calendar(file: Attached) -> bool:
+    return file.media_type.partition(";")[0].strip().lower() == "text/calendar"
+
+
+def _base64(content: bytes) -> bytes:
+    return encodebytes(content).replace(b"\n", b"\r\n")
+
+
+def _together(kind: str, parts: list[Part], mark: str) -> Part:
+    """The parts as one; a single one as it is. Nothing that is encoded can hold the boundary, for `=_` is in none (RFC 2045, 6.7)."""
+    if len(parts) == 1:
+        return parts[0]
+    boundary = f"=_{kind}_{mark}"
+    pieces = []
+    for headers, body in parts:
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        pieces.append(f"--{boundary}\r\n{lines}\r\n".encode() + body + b"\r\n")
+    return {"Content-Type": f'multipart/{kind}; boundary="{boundary}"'}, b"".join(
+        pieces
+    ) + f"--{boundary}--\r\n".encode()
+
+
+def _envelope_address(recipient: str) -> str:
+    """The address as the mail server is told it. Raises `Unsendable` if it is none."""
+    name, _, domain = recipient.rpartition("@")
+    try:
+        if not name or one_line(recipient) != recipient or " " in recipient:
+            raise ValueError(recipient)
+        return Address(username=name, domain=domain.encode("idna").decode()).addr_spec
+    except ValueError:
+        raise Unsendable("address") from None
+
+
+def _mailbox(name: str, address: str) -> str:
+    name = one_line(name)
+    return f'"{quote(name)}" <{address}>' if _is_plain(name) else f"{_encoded(name)} <{address}>"
+
+
+def _encoded(text: str) -> str:
+    """A header's text; in encoded words if it needs them, each of them whole characters and at most 75 long (RFC 2047, section 5)."""
+    text = one_line(text)
+    if _is_plain(text):
+        return text
+    words, word = [], b""
+    for letter in text:
+        if len(word + letter.encode()) > 45:
+            words.append(word)
+            word = b""
+        word += letter.encode()
+    return "\r\n ".join(f"=?utf-8?B?{b64encode(word).decode()}?=" for word in [*words, word])
+
+
+def _is_plain(text: str) -> bool:
+    return text.isascii() and "=?" not in text and len(text) < 900
+
+
+def _what_broke(error: OSError, otherwise: str) -> str:
+    if TimeoutError in (type(error), type(error.__context__)):  # smtplib hides one behind its own error
+        return "no_answer"
+    if isinstance(error, ssl.SSLError | smtplib.SMTPNotSupportedError):
+        return "not_offered"
+    return otherwise
+
+
+def _bytes(reply: bytes | str) -> bytes:
+    return reply if isinstance(reply, bytes) else reply.encode()
+
+
+def _outcome(result: Result, code: int, reply: bytes | str, recipient: str) -> Outcome:
+    """`code` of a refusal: what the enhanced status code (RFC 3463) means to us, or itself, or else the plain one."""
+    words = _words(code, reply, recipient)
+    if result == "accepted":
+        return Outcome(result, words)
+    found = re.match(r"\d{3} ([245]\.\d{1,3}\.\d{1,3})\b", words)
+    enhanced = found[1] if found else str(code)
+    if enhanced in ("4.2.2", "5.2.2"):
+        enhanced = "full"
+    elif enhanced == "4.7.1" or (code in (450, 451) and _GREYLISTING.search(words)):
+        enhanced = "greylisted"
+    return Outcome(result, words, enhanced)
+
+
+def _words(code: int, reply: bytes | str, recipient: str) -> str:
+    """The server's reply on one line, without the addresses it may repeat, nor the recipient's name in one."""
+    text = one_line(_bytes(reply).decode(errors="replace"))
+    text = re.sub(r"\S*@\S*", "…", text)
+    text = re.sub(rf"(?<!\w){re.escape(recipient.rpartition('@')[0])}(?!\w)", "…", text, flags=re.IGNORECASE)
+    return f"{code} {text}"[:500].strip()

@@ -1,0 +1,1 @@
+"""Messages on their way: queued once, tried until they arrive or are given up."""

@@ -1,0 +1,478 @@
+"""The way of a message: queued once, claimed by one sender, tried until it arrives or is given up. Each takes a session, none commits."""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from tejido_notifications.campaigns import gate
+from tejido_notifications.channels import Outcome
+from tejido_notifications.contacts import service as contacts
+from tejido_notifications.letters.kinds import category_of
+from tejido_notifications.letters.writing import Letter
+from tejido_notifications.models import Attempt, Delivery, InAppMessage, Pace, Proof, Subscription
+from tejido_notifications.proof import service as proof
+from tejido_notifications.settings import settings
+from tejido_notifications.webhooks import service as webhooks
+from tejido_shared import i18n
+from tejido_shared.clock import now
+from tejido_shared.contracts import Envelope, Event, MessageDelivered, MessageFailed, Sealed, envelope_of
+from tejido_shared.ids import new_id
+from tejido_shared.logs import correlation_id
+from tejido_shared.outbox import emit
+from tejido_shared.personal import unseal
+from tejido_shared.refusals import Refused
+
+PACKAGE = "tejido_notifications"
+CATEGORIES = ("legal", "service", "campaign")
+"""In the order they are sent: a legal notice never waits behind a campaign."""
+MAX_ATTEMPTS = 18
+"""With the waits of `backoff`, two days."""
+FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=30), timedelta(hours=6)
+_FIRST_WAITS = {"greylisted": timedelta(minutes=2), "full": timedelta(hours=1)}
+"""By kind of failure, where `FIRST_WAIT` would only annoy the other side."""
+MOST_STOPPED = 100
+"""Messages that one claim finds to be no longer wanted, before it leaves the rest to the next."""
+_GRACE = timedelta(seconds=60)
+"""After PostgreSQL was restarted: how long the senders of before have to say what came of what they held."""
+
+
+@dataclass(frozen=True)
+class Cause:
+    """What a message tells of: an event, or a campaign."""
+
+    id: UUID
+    type: str
+    about: UUID
+    occurred_at: datetime
+    correlation_id: str = ""
+    traceparent: str | None = None
+
+    @classmethod
+    def of(cls, envelope: Envelope) -> "Cause":
+        return cls(
+            envelope.id,
+            envelope.type,
+            envelope.subject,
+            envelope.occurred_at,
+            envelope.correlation_id,
+            envelope.traceparent,
+        )
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A delivery that this process alone may send now. `letter`: recipient and context; none if they cannot be decrypted."""
+
+    id: UUID
+    version: int
+    attempt_id: UUID
+    cause_id: UUID
+    cause_type: str
+    channel: str
+    category: str
+    audience: str
+    recipient_key: str
+    about: UUID
+    occurred_at: datetime
+    template: str
+    language: str
+    correlation_id: str
+    traceparent: str | None
+    letter: tuple[str, str] | None
+
+
+def opened(event: Event) -> str:
+    """The event as JSON with its sealed fields open. Raises `ValueError` if one cannot be opened."""
+    sealed = [name for name, field in type(event).model_fields.items() if _is_sealed(field.annotation)]
+    plain = {name: unseal(value) for name in sealed if (value := getattr(event, name)) is not None}
+    return event.model_copy(update=plain).model_dump_json()
+
+
+def queue(
+    session: Session,
+    cause: Cause,
+    *,
+    audience: str,
+    address: str,
+    language: str,
+    context: str,
+    template: str | None = None,
+    channel: str = "email",
+    recipient_key: str = "",
+    send_from: datetime | None = None,
+    fallback_of: UUID | None = None,
+) -> None:
+    """Decides that whoever is at `address` is to be told. Once for each cause, audience, recipient and channel, however often it is asked.
+
+    Events are told in whatever order they come: each is an act of its own, which a later one does not undo. Nothing is sent before
+    `send_from`; what is no legal notice waits for the end of the recipient's quiet hours, and is not sent at all to who opted out or
+    to an address that bounced. `session.info["queued"]` tells the worker that there is something to send once the transaction has
+    committed.
+    """
+    template = template or cause.type.replace(".", "_")
+    category = category_of(template)
+    marks = contacts.marks(channel, address)
+    known = contacts.known(session, marks)
+    instant = send_from or now()
+    status = "pending"
+    if known is not None and category != "legal":
+        if known.unwanted(category):
+            return
+        instant = known.after_quiet_hours(instant)
+        if known.digest and category == "service":
+            # Reminders are often for the very moment when the offices open: that moment's digest takes them.
+            status, instant = "held", known.next_digest(instant - timedelta(microseconds=1))
+    row = insert(Delivery).values(
+        id=new_id(),
+        cause_id=cause.id,
+        cause_type=cause.type,
+        about=cause.about,
+        audience=audience,
+        recipient_key=recipient_key,
+        contact_id=known.contact_id if known is not None else None,
+        channel=channel,
+        category=category,
+        template=template,
+        language=language,
+        fingerprint=marks[0],
+        recipient=address,
+        context=context,
+        correlation_id=cause.correlation_id,
+        traceparent=cause.traceparent,
+        occurred_at=cause.occurred_at,
+        status=status,
+        next_attempt_at=instant,
+        send_from=instant if instant > now() else None,
+        fallback_of=fallback_of,
+    )
+    session.execute(row.on_conflict_do_nothing(index_elements=["cause_id", "audience", "recipient_key", "channel"]))
+    session.info["queued"] = True
+
+
+def take_over(session: Session, channel: str, sender: int) -> None:
+    """Puts back what an earlier sender of this number, or one whose lease has ended, left in the middle of sending.
+
+    The caller is the only sender of that number, so whatever it held is nobody's; but not where PostgreSQL was started since, for
+    then the senders of before have lost their numbers and may be at work still. The server may have taken such a message: it is sent
+    again under the same Message-ID.
+    """
+    instant = now()
+    started = session.scalar(sa.select(sa.func.pg_postmaster_start_time()))
+    dead = Delivery.sending_since > started
+    late = sa.literal(started is not None and started < instant - _GRACE)
+    left = (Delivery.sender == sender) & (dead | late) | (Delivery.next_attempt_at <= instant)
+    query = sa.select(Delivery).where(Delivery.status == "sending", Delivery.channel == channel, left)
+    for delivery in session.scalars(query.with_for_update(skip_locked=True)):
+        with caused_by(delivery):
+            # At once the first time; a message that ends its sender again and again waits longer each time.
+            _defer(session, delivery, text("sender_ended"), backoff(delivery.attempts - 1))
+
+
+def claim(session: Session, channel: str, sender: int, rate: float | None = None) -> Claimed | None:
+    """Takes the message of the channel that is due longest, legal notices first; none if none is, or if the channel's rate, in messages
+    a second, is used up. The caller commits before it speaks to the other side."""
+    instant = now()
+    for _ in range(MOST_STOPPED):
+        delivery = _due(session, channel, instant)
+        if delivery is None:
+            return None
+        letter = content(session, delivery)
+        if gate.may_go(session, delivery, letter[0] if letter is not None else None):
+            break
+        session.flush()
+    else:
+        return None
+    if rate is not None and not _may_send(session, channel, rate, instant):
+        return None
+    delivery.status, delivery.sender, delivery.sending_since = "sending", sender, instant
+    delivery.attempts += 1
+    delivery.next_attempt_at = instant + timedelta(seconds=settings().lease)
+    attempt = Attempt(id=new_id(), delivery_id=delivery.id, at=instant)
+    session.add(attempt)
+    session.flush()
+    names = ("id", "version", "cause_id", "cause_type", "channel", "category", "audience", "recipient_key", "about")
+    more = ("occurred_at", "template", "language", "correlation_id", "traceparent")
+    same = {name: getattr(delivery, name) for name in (*names, *more)}
+    return Claimed(**same, attempt_id=attempt.id, letter=letter)
+
+
+def content(session: Session, delivery: Delivery) -> tuple[str, str] | None:
+    """Recipient and context; none if they cannot be decrypted."""
+    personal = sa.select(Delivery.recipient, Delivery.context).where(Delivery.id == delivery.id)
+    try:
+        recipient, context = session.execute(personal).one()
+    except ValueError:  # not with the keys we have
+        return None
+    return recipient, context
+
+
+def _due(session: Session, channel: str, instant: datetime) -> Delivery | None:
+    waiting = sa.select(Delivery).where(
+        Delivery.channel == channel, Delivery.status == "pending", Delivery.next_attempt_at <= instant
+    )
+    waiting = waiting.order_by(Delivery.next_attempt_at).limit(1).with_for_update(skip_locked=True)
+    if channel == "webhook":
+        return _due_of_a_subscription(session, waiting, instant)
+    found = (session.scalar(waiting.where(Delivery.category == category)) for category in CATEGORIES)
+    return next((delivery for delivery in found if delivery is not None), None)
+
+
+def _due_of_a_subscription(session: Session, waiting: sa.Select[Delivery], instant: datetime) -> Delivery | None:
+    """One call at a time to each subscriber, so that a slow one holds up none but itself."""
+    key = sa.cast(Subscription.id, sa.Text)
+    of_it = sa.exists().where(Delivery.channel == "webhook", Delivery.recipient_key == key)
+    free = (
+        sa.select(key)
+        .where(
+            Subscription.active,
+            (Subscription.rests_until.is_(None)) | (Subscription.rests_until <= instant),
+            of_it.where(Delivery.status == "pending", Delivery.next_attempt_at <= instant),
+            ~of_it.where(Delivery.status == "sending"),
+        )
+        .order_by(sa.func.random())  # a long backlog starves no other
+        .limit(1)
+        .with_for_update(skip_locked=True, of=Subscription)
+    )
+    subscriber = session.scalar(free)
+    # Another sender may have begun a call after that statement looked and before it held the lock.
+    calling = sa.exists().where(
+        Delivery.channel == "webhook", Delivery.recipient_key == subscriber, Delivery.status == "sending"
+    )
+    if subscriber is None or session.scalar(sa.select(calling)):
+        return None
+    return session.scalar(waiting.where(Delivery.recipient_key == subscriber))
+
+
+def _may_send(session: Session, channel: str, rate: float, instant: datetime) -> bool:
+    """Takes one of the channel's turns, which come `rate` times a second; those of the last second may be made up for."""
+    step, lagging = timedelta(seconds=1 / rate), instant - timedelta(seconds=1)
+    row = insert(Pace).values(channel=channel, next_at=instant + step)
+    turn = row.on_conflict_do_update(
+        index_elements=["channel"],
+        set_={"next_at": sa.func.greatest(Pace.next_at, lagging) + step},
+        where=Pace.next_at <= instant,
+    ).returning(Pace.channel)
+    return session.scalar(turn) is not None
+
+
+def record(session: Session, claimed: Claimed, outcome: Outcome, sent: Letter | None = None) -> None:
+    """Keeps what came of an attempt to send the letter and announces a final result. What another sender has done meanwhile stands,
+    but an acceptance counts unless the message has come back."""
+    reply = outcome.reply or text(outcome.code or "")
+    delivery = session.get_one(Delivery, claimed.id, with_for_update=True)
+    attempt = session.get_one(Attempt, claimed.attempt_id)
+    attempt.outcome, attempt.code = outcome.result, outcome.code
+    attempt.reply = None if delivery.erased_at else reply
+    if sent is not None and sent.version:
+        delivery.template_version = sent.version
+    if delivery.erased_at:  # while it was sent
+        session.execute(sa.delete(InAppMessage).where(InAppMessage.id == delivery.id))
+    elif delivery.status in ("delivered", "bounced"):
+        pass
+    elif outcome.result == "accepted":
+        _deliver(session, delivery, reply, sent)
+    elif delivery.version != claimed.version:
+        pass
+    elif outcome.result in ("refused", "unsendable"):
+        _fail(session, delivery, reply, outcome.code, sent)
+    else:
+        _defer(session, delivery, reply, _wait(delivery, outcome), sent)
+    session.flush()
+    if delivery.channel == "webhook":
+        webhooks.heard(session, UUID(delivery.recipient_key), outcome)
+
+
+def _wait(delivery: Delivery, outcome: Outcome) -> timedelta:
+    if outcome.wait is not None:
+        return min(timedelta(seconds=outcome.wait), LONGEST_WAIT)
+    return backoff(delivery.attempts, _FIRST_WAITS.get(outcome.code or "", FIRST_WAIT))
+
+
+def retry(session: Session, delivery: Delivery) -> None:
+    """Sends a failed message again, with all its attempts before it. Raises `Refused` unless it has failed and is still there."""
+    if delivery.erased_at is not None:
+        raise Refused("erased")
+    if delivery.status != "failed":
+        raise Refused("not_failed")
+    delivery.status, delivery.attempts, delivery.next_attempt_at = "pending", 0, now()
+    session.flush()
+
+
+def erase(session: Session, about: UUID, at: datetime) -> None:
+    """Forgets to whom and what was written about an entity, and what servers said of it. What was not sent yet is not sent any more."""
+    mine = (Delivery.about == about) & Delivery.erased_at.is_(None)
+    of_it = sa.select(Delivery.id).where(Delivery.about == about)
+    unsent = Delivery.status.in_(("pending", "sending", "held"))
+    session.execute(
+        sa.update(Delivery)
+        .where(mine)
+        .values(
+            recipient="",
+            context="",
+            fingerprint=None,
+            contact_id=None,
+            evidence=None,
+            last_error=sa.case((unsent, text("erased"))),
+            status=sa.case((unsent, "failed"), else_=Delivery.status),
+            next_attempt_at=None,
+            sender=None,
+            erased_at=at,
+            version=Delivery.version + 1,
+        )
+    )
+    session.execute(sa.update(Attempt).where(Attempt.delivery_id.in_(of_it)).values(reply=None))
+    session.execute(sa.update(Proof).where(Proof.delivery_id.in_(of_it)).values(record=None))
+    session.execute(sa.delete(InAppMessage).where(InAppMessage.about == about))
+
+
+def backoff(attempts: int, first: timedelta = FIRST_WAIT) -> timedelta:
+    """How long to wait after so many attempts: doubled each time, up to six hours, give or take a fifth; nothing after none."""
+    if attempts < 1:
+        return timedelta()
+    spread = random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, guards nothing
+    return spread * min(first * (1 << attempts - 1), LONGEST_WAIT)
+
+
+def bounced(session: Session, delivery: Delivery, reason: str) -> None:
+    """A message came back that had been accepted: it did not arrive. Nothing happens the second time."""
+    if delivery.erased_at is not None or delivery.status not in ("delivered", "sending", "pending"):
+        return
+    delivery.status, delivery.bounced_at, delivery.last_error = "bounced", now(), reason
+    _end(session, delivery)
+    _give_up(session, delivery, "bounced", reason)
+
+
+def text(code: str, **params: Any) -> str:
+    """What went wrong, for the people who run the service."""
+    return i18n.text(PACKAGE, f"reply.{code}", **params)
+
+
+@contextmanager
+def caused_by(cause: Claimed | Delivery) -> Iterator[None]:
+    """Within the block, log lines and events carry the correlation id of the event that the message tells of."""
+    token = correlation_id.set(cause.correlation_id)
+    try:
+        yield
+    finally:
+        correlation_id.reset(token)
+
+
+def _deliver(session: Session, delivery: Delivery, evidence: str, sent: Letter | None) -> None:
+    instant = now()
+    delivery.status, delivery.delivered_at, delivery.evidence = "delivered", instant, evidence
+    _end(session, delivery)
+    if delivery.category == "legal":
+        proof.seal(session, delivery, "delivered", sent)
+        if delivery.channel in NOTIFYING:
+            _publish(session, MessageDelivered(**_about(delivery), delivered_at=instant, evidence=evidence), delivery)
+
+
+NOTIFYING = ("email",)
+"""Channels by which the law lets a person be notified. By another one they are only told where to find the notice."""
+
+
+def _fail(
+    session: Session, delivery: Delivery, reason: str, code: str | None = None, sent: Letter | None = None
+) -> None:
+    delivery.status, delivery.last_error = "failed", reason
+    _end(session, delivery)
+    if code in _NOBODY_THERE and delivery.fingerprint is not None:
+        address = delivery.recipient if delivery.channel != "webhook" else None
+        contacts.bounced(session, delivery.fingerprint, reason, delivery.channel, address)
+    _give_up(session, delivery, "failed", reason, sent)
+
+
+_NOBODY_THERE = ("5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1", "gone")
+"""Failures that are of the address and not of the message (RFC 3463)."""
+
+
+def _give_up(session: Session, delivery: Delivery, result: str, reason: str, sent: Letter | None = None) -> None:
+    if delivery.category == "legal":
+        proof.seal(session, delivery, result, sent)
+        if delivery.channel in NOTIFYING:
+            _publish(session, MessageFailed(**_about(delivery), failed_at=now(), reason=reason), delivery)
+    _fall_back(session, delivery)
+
+
+def _publish(session: Session, event: Event, delivery: Delivery) -> None:
+    """To the services that listen, and to other systems."""
+    event_id = emit(session, event, version=delivery.version)
+    envelope = envelope_of(
+        event,
+        event_id=event_id,
+        subject_version=delivery.version,
+        occurred_at=now(),
+        correlation_id=correlation_id.get(),
+        traceparent=None,
+    )
+    webhooks.tell(session, event, envelope)
+
+
+def _fall_back(session: Session, delivery: Delivery) -> None:
+    """Tries the next channel by which the contact is reached, if there is one that was not tried yet."""
+    if delivery.contact_id is None or delivery.channel == "webhook":
+        return
+    if delivery.cause_type == "notifications.verification":
+        return  # a code proves the address it was sent to, and no other
+    same = (Delivery.cause_id, Delivery.audience, Delivery.recipient_key)
+    tried = session.scalars(
+        sa.select(Delivery.channel).where(*(column == getattr(delivery, column.key) for column in same))
+    ).all()
+    following = contacts.next_address(session, delivery.contact_id, set(tried), set(settings().channels))
+    letter = content(session, delivery)
+    if following is None or letter is None:
+        return
+    queue(
+        session,
+        Cause(
+            delivery.cause_id,
+            delivery.cause_type,
+            delivery.about,
+            delivery.occurred_at,
+            delivery.correlation_id,
+            delivery.traceparent,
+        ),
+        audience=delivery.audience,
+        recipient_key=delivery.recipient_key,
+        address=following.value,
+        channel=following.channel,
+        language=delivery.language,
+        context=letter[1],
+        template=delivery.template,
+        fallback_of=delivery.id,
+    )
+
+
+def _defer(session: Session, delivery: Delivery, reason: str, wait: timedelta, sent: Letter | None = None) -> None:
+    if delivery.attempts >= MAX_ATTEMPTS:
+        _fail(session, delivery, text("gave_up", attempts=delivery.attempts, reply=reason), sent=sent)
+        return
+    delivery.status, delivery.last_error, delivery.sender = "pending", reason, None
+    delivery.next_attempt_at = now() + wait
+
+
+def _end(session: Session, delivery: Delivery) -> None:
+    delivery.next_attempt_at = delivery.sender = None
+    session.flush()
+
+
+def _about(delivery: Delivery) -> dict[str, UUID | str]:
+    return {
+        "message_id": delivery.id,
+        "cause_id": delivery.cause_id,
+        "cause_type": delivery.cause_type,
+        "about": delivery.about,
+        "channel": delivery.channel,
+    }
+
+
+def _is_sealed(annotation: object) -> bool:
+    return Sealed in (annotation, *getattr(annotation, "__args__", ()))

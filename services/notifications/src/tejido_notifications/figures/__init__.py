@@ -1,0 +1,1 @@
+"""What waits, what went out, what failed and how long it took."""

@@ -1,0 +1,1 @@
+"""The boxes of messages in the application."""
