@@ -58,7 +58,7 @@ class InOneProcess:
 
     def until(self, condition: Callable[[], object], what: str) -> None:
         """Runs the timetable and lets the town come to rest; nothing is waited for."""
-        from tejido_notifications import tasks as notifications
+        from tejido_notifications.delivery import tasks as notifications
         from tejido_requests.clocks import tasks as requests
 
         requests.announce()

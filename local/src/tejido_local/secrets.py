@@ -22,6 +22,7 @@ def new() -> dict[str, str]:
     return {
         **{name: secrets.token_hex(24) for name in passwords},
         "TEJIDO_DATA_KEY": base64.urlsafe_b64encode(os.urandom(32)).decode(),  # a Fernet key
+        "NOTIFICATIONS_PROOF_KEY": base64.b64encode(os.urandom(32)).decode(),  # Ed25519
         **identity.new_secrets(),
     }
 

@@ -182,6 +182,7 @@ def _run(jurisdiction: str | None, *, sample: bool, fresh: bool, port_base: int,
             "NOTIFICATIONS_SMTP_HOST": "127.0.0.1",
             "NOTIFICATIONS_SMTP_PORT": str(ports["smtp"]),
             "NOTIFICATIONS_SMTP_SECURITY": "none",
+            "NOTIFICATIONS_PROOF_KEY": values["NOTIFICATIONS_PROOF_KEY"],
             **identity.service_environment(),
         }
         environments = {name: common | _database(name, postgres, values) for name in SERVICES}
