@@ -12,8 +12,9 @@ FROM python:3.13-slim AS libraries
 ENV PATH=/app/bin:$PATH VIRTUAL_ENV=/app HOME=/tmp \
     PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PYTHONSAFEPATH=1 MALLOC_ARENA_MAX=2
 ARG UV_CACHE_DIR=/cache UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 UV_PYTHON_DOWNLOADS=never UV_NO_SOURCES=1
-# Only wheels, in the lock's versions; uv refuses each that does not match its hash, whether we name it or another needs it.
-ARG INSTALL="/uv/bin/uv pip install -q --require-hashes --only-binary :all: -c requirements.lock --excludes deploy/image-excludes.txt"
+# In the lock's versions; uv refuses each that does not match its hash, whether we name it or another needs it. Only wheels, but for two
+# that have none and are Python alone.
+ARG INSTALL="/uv/bin/uv pip install -q --require-hashes --only-binary :all: --no-binary http-ece --no-binary dkimpy -c requirements.lock --excludes deploy/image-excludes.txt"
 WORKDIR /src
 COPY requirements.lock ./
 COPY deploy/image-excludes.txt deploy/
