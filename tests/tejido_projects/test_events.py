@@ -91,7 +91,13 @@ def test_events_carry_growing_versions_and_a_refusal_publishes_nothing(
     moved = api.post(f"{path}/stage", json={"to": "correction", "reason": "Falta el acta"}, headers=officer)
     assert moved.status_code == 200
     with tx() as session:
-        sent = list(session.scalars(sa.select(seam.outbox.c.envelope).order_by(seam.outbox.c.id)))
+        sent = list(
+            session.scalars(
+                sa.select(seam.outbox.c.envelope)
+                .where(seam.outbox.c.subscriber == "requests")
+                .order_by(seam.outbox.c.id)
+            )
+        )
     assert [(e["type"], e["subject_version"]) for e in sent] == [
         ("projects.presented", 1),
         ("projects.stage_changed", 2),

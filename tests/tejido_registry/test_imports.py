@@ -121,7 +121,12 @@ def _stored() -> dict[str, int]:
     with tx() as session:
         tables = {"organizations": Organization, "references": ExternalReference, "history": HistoryEntry}
         counts = {n: session.scalar(sa.select(sa.func.count()).select_from(t)) or 0 for n, t in tables.items()}
-        return counts | {"events": session.scalar(sa.select(sa.func.count()).select_from(seam.outbox)) or 0}
+        return counts | {
+            "events": session.scalar(
+                sa.select(sa.func.count()).select_from(seam.outbox).where(seam.outbox.c.subscriber == "projects")
+            )
+            or 0
+        }
 
 
 NOTHING = {"organizations": 0, "references": 0, "history": 0, "events": 0}

@@ -44,7 +44,13 @@ def _create(api: TestClient, registrar: dict[str, str], **body: Any) -> dict[str
 
 def _events() -> list[dict[str, Any]]:
     with tx() as session:
-        return list(session.scalars(sa.select(seam.outbox.c.envelope).order_by(seam.outbox.c.id)))
+        return list(
+            session.scalars(
+                sa.select(seam.outbox.c.envelope)
+                .where(seam.outbox.c.subscriber == "projects")
+                .order_by(seam.outbox.c.id)
+            )
+        )
 
 
 def _codes(answer: Any) -> dict[str, str]:
@@ -68,6 +74,8 @@ def test_the_registrar_enters_an_organization(api: TestClient, registrar: dict[s
         "name": BODY["name"],
         "organization_type": "community_action_board",
         "status": "registered",
+        "territory": BODY.get("territory"),
+        "themes": [],
     }
     with tx() as session:
         stored = session.execute(sa.select(sa.type_coerce(Contact.email, sa.LargeBinary))).scalar_one()
