@@ -73,7 +73,12 @@ class InOneProcess:
 def mailbox(
     tmp_path: Path, databases: dict[str, Database], issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[str]:
+    from tejido_notifications.channels.configured import channels
     from tejido_notifications.settings import settings
+
+    def read_anew() -> None:
+        settings.cache_clear()
+        channels.cache_clear()
 
     smtp, web = free_port(), free_port()
     town = RunningTown("test_mailbox", tmp_path, issuer)
@@ -92,9 +97,9 @@ def mailbox(
     wait_until(lambda: answers(f"{url}/messages"), 20, "the mailbox")
     for name, value in (("HOST", "127.0.0.1"), ("PORT", str(smtp)), ("SECURITY", "none")):
         monkeypatch.setenv(f"NOTIFICATIONS_SMTP_{name}", value)
-    settings.cache_clear()
+    read_anew()
     yield url
-    settings.cache_clear()
+    read_anew()
     town.close()
 
 

@@ -37,13 +37,13 @@ def rows(bench: "Bench") -> "Iterator[Row]":
 
     bench.migrate("requests", "notifications")
     town, database = bench.town, bench.town.database("notifications")
-    os.environ["TEJIDO_DATA_KEY"] = town.environment["TEJIDO_DATA_KEY"]  # this process seals
     with Sink() as sink:
         town.environment |= {
             "NOTIFICATIONS_SMTP_PORT": str(sink.port),
             "NOTIFICATIONS_SMTP_SECURITY": "none",
             "NOTIFICATIONS_SMTP_CONNECTIONS": str(CONNECTIONS),
         }
+        os.environ |= town.environment  # this process seals, and sends the mail that the bare loop repeats
 
         def ours() -> float:
             _queue(database, AT_ONCE, "service")
