@@ -8,8 +8,8 @@ from typing import Any
 
 from tejido_local.texts import text
 from tejido_requests.clocks import words
-from tejido_requests.deadlines import OutOfCalendar
-from tejido_requests.deadlines.cases import Cases, Misshapen, differences
+from tejido_shared.deadlines import OutOfCalendar
+from tejido_shared.deadlines.cases import Cases, Misshapen, differences
 
 
 def main(path: Path, *, explain: bool) -> int:

@@ -26,9 +26,9 @@ from tejido_local.paths import STATE
 from tejido_local.postgres import Postgres
 from tejido_local.processes import free_port
 from tejido_local.running import RunningTown
-from tejido_requests.deadlines import Calendar, Closed, Policy, Term, deadline
 from tejido_shared import seam
 from tejido_shared.contracts import MessageDelivered, RequestSubmitted
+from tejido_shared.deadlines import Calendar, Closed, Policy, Term, deadline
 from tejido_shared.ids import new_id
 from tejido_shared.outbox import emit_all
 from tejido_shared.settings import CommonSettings

@@ -11,8 +11,8 @@ from random import Random
 from tejido_local.sample.town import Town
 from tejido_requests import settings as requests_settings
 from tejido_requests.clocks import service as clocks
-from tejido_requests.deadlines import Calendar, Closed, Deadline, Term, deadline
 from tejido_requests.intake.service import deadline_of
+from tejido_shared.deadlines import Calendar, Closed, Deadline, Term, deadline
 
 LONGEST_AGO = 180
 """Days ago of the oldest request."""

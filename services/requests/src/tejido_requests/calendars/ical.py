@@ -11,11 +11,11 @@ from dateutil.rrule import rrulestr
 from icalendar.parser import Contentline
 
 from tejido_requests.calendars.proposals import Line
-from tejido_requests.deadlines import FIRST, LAST
 from tejido_requests.models import CalendarVersion, ClosureRecord
 from tejido_requests.settings import PACKAGE, jurisdiction
 from tejido_shared import i18n
 from tejido_shared.clock import now
+from tejido_shared.deadlines import FIRST, LAST
 from tejido_shared.jurisdiction import LONGEST_CLOSURE_DAYS
 from tejido_shared.refusals import Refused
 

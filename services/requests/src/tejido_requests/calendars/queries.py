@@ -9,10 +9,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from tejido_requests.deadlines import Calendar, Closed, Deadline
 from tejido_requests.models import CalendarVersion, ClosureRecord, ConfirmedYear
 from tejido_requests.settings import PACKAGE, jurisdiction
 from tejido_shared import i18n
+from tejido_shared.deadlines import Calendar, Closed, Deadline
 from tejido_shared.jurisdiction import Closure
 
 _closures: dict[int, tuple[Closure, ...]] = {}

@@ -15,13 +15,13 @@ from starlette.datastructures import UploadFile
 
 from tejido_requests.calendars import ical, proposals, queries, schemas, service
 from tejido_requests.db import read, tx
-from tejido_requests.deadlines import FIRST, LAST
 from tejido_requests.models import CalendarChange, CalendarVersion, ClosureProposal, ClosureRecord, ConfirmedYear
 from tejido_requests.settings import PACKAGE, jurisdiction
 from tejido_shared import i18n
 from tejido_shared.api import IfMatch, check_match, etag
 from tejido_shared.auth import Anybody, Principal, require
 from tejido_shared.clock import now
+from tejido_shared.deadlines import FIRST, LAST
 from tejido_shared.idempotency import IdempotencyKey
 from tejido_shared.jurisdiction import Role
 from tejido_shared.pages import Page, PageQuery, page_of

@@ -13,10 +13,10 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from tejido_requests.calendars import queries, redating
-from tejido_requests.deadlines import FIRST, LAST
 from tejido_requests.models import CalendarChange, CalendarVersion, ClosureProposal, ClosureRecord, ConfirmedYear
 from tejido_requests.settings import jurisdiction
 from tejido_shared.clock import now
+from tejido_shared.deadlines import FIRST, LAST
 from tejido_shared.ids import new_id
 from tejido_shared.jurisdiction import LONGEST_CLOSURE_DAYS, Closure
 from tejido_shared.refusals import Refused

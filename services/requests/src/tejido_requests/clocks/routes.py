@@ -11,12 +11,12 @@ from tejido_requests.calendars import queries as calendars
 from tejido_requests.calendars.service import in_force
 from tejido_requests.clocks import schemas, words
 from tejido_requests.db import read, tx
-from tejido_requests.deadlines import Calendar, Deadline, OutOfCalendar
-from tejido_requests.deadlines.cases import Cases, Misshapen
 from tejido_requests.settings import jurisdiction
 from tejido_shared import i18n
 from tejido_shared.auth import Anybody
 from tejido_shared.clock import now
+from tejido_shared.deadlines import Calendar, Deadline, OutOfCalendar
+from tejido_shared.deadlines.cases import Cases, Misshapen
 from tejido_shared.jurisdiction import ProcedureTerm
 from tejido_shared.refusals import Refused
 

@@ -1,6 +1,6 @@
 """From a request's history to its clocks, and from its clocks to what is announced when.
 
-Nothing here counts days: `tejido_requests.deadlines` does. A clock is never stored while it runs, but derived from what happened; the
+Nothing here counts days: `tejido_shared.deadlines` does. A clock is never stored while it runs, but derived from what happened; the
 request's row keeps what lists and the sweep need, and `settle` writes it. When a clock stops, its outcome is kept for good.
 """
 
@@ -16,13 +16,12 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from tejido_requests import deadlines
 from tejido_requests.audit.service import entry, record_all
 from tejido_requests.calendars import queries as calendars
-from tejido_requests.deadlines import Act, Calendar, Closed, Deadline, Policy
 from tejido_requests.models import Announcement, DeskOfficer, HistoryEntry, ServiceRequest, StoppedClock
 from tejido_requests.settings import jurisdiction
-from tejido_shared import contracts
+from tejido_shared import contracts, deadlines
+from tejido_shared.deadlines import Act, Calendar, Closed, Deadline, Policy
 from tejido_shared.ids import new_id
 from tejido_shared.jurisdiction import ProcedureTerm, Term
 from tejido_shared.outbox import emit_all

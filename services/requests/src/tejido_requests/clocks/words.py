@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 
 from babel.dates import format_date, format_interval, format_skeleton
 
-from tejido_requests.deadlines import Act, CountedDay, Deadline, Retype, Unit
 from tejido_shared import contracts, i18n
+from tejido_shared.deadlines import Act, CountedDay, Deadline, Retype, Unit
 
 PACKAGE = "tejido_requests"
 

@@ -9,11 +9,11 @@ from sqlalchemy.orm import Session
 
 from tejido_requests.audit import service as audit
 from tejido_requests.clocks import service as clocks
-from tejido_requests.deadlines import Deadline
 from tejido_requests.desk import service
 from tejido_requests.models import HistoryEntry, ServiceRequest
 from tejido_shared import contracts
 from tejido_shared.clock import now
+from tejido_shared.deadlines import Deadline
 from tejido_shared.ids import new_id
 from tejido_shared.personal import seal
 from tejido_shared.refusals import Refused

@@ -10,7 +10,6 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from tejido_requests import deadlines
 from tejido_requests.audit import service as audit
 from tejido_requests.clocks import service as clocks
 from tejido_requests.desk import service
@@ -18,6 +17,7 @@ from tejido_requests.desk.views import petitioner_of
 from tejido_requests.intake.service import Filing, Place, file
 from tejido_requests.models import ServiceRequest
 from tejido_requests.settings import jurisdiction
+from tejido_shared import deadlines
 from tejido_shared.clock import now
 from tejido_shared.refusals import Refused
 

@@ -18,12 +18,12 @@ from tejido_requests.audit import service as audit
 from tejido_requests.calendars import queries as calendars
 from tejido_requests.calendars.service import in_force
 from tejido_requests.clocks import service as clocks
-from tejido_requests.deadlines import Deadline, OutOfCalendar
 from tejido_requests.intake.service import checked_answers, next_number, sealed, term_in_words, tokens_of_request
 from tejido_requests.models import DeskOfficer, Draft, HistoryEntry, ServiceRequest
 from tejido_requests.settings import PACKAGE, jurisdiction
 from tejido_shared import contracts, i18n
 from tejido_shared.clock import now
+from tejido_shared.deadlines import Deadline, OutOfCalendar
 from tejido_shared.ids import new_id
 from tejido_shared.jurisdiction import AskedField
 from tejido_shared.outbox import emit

@@ -14,18 +14,17 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from tejido_requests import deadlines
 from tejido_requests.audit import service as audit
 from tejido_requests.calendars import queries as calendars
 from tejido_requests.calendars.service import in_force
 from tejido_requests.clocks import service as clocks
-from tejido_requests.deadlines import Calendar, Deadline
 from tejido_requests.intake.schemas import Petitioner
 from tejido_requests.models import ReceiptCounter, ServiceRequest
 from tejido_requests.search.tokens import tokens_of
 from tejido_requests.settings import PACKAGE, jurisdiction, settings
-from tejido_shared import contracts, i18n
+from tejido_shared import contracts, deadlines, i18n
 from tejido_shared.clock import now
+from tejido_shared.deadlines import Calendar, Deadline
 from tejido_shared.ids import new_id
 from tejido_shared.jurisdiction import AskedField, Term, receipt_number
 from tejido_shared.outbox import emit

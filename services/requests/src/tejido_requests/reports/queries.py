@@ -11,12 +11,12 @@ from sqlalchemy.orm import Session, aliased
 from sqlalchemy.sql.elements import Grouping
 
 from tejido_requests.calendars import queries as calendars
-from tejido_requests.deadlines.calendar import LAST
 from tejido_requests.models import CalendarVersion, HistoryEntry, Rating, ServiceRequest
 from tejido_requests.reports.past import Was
 from tejido_requests.reports.schemas import Basis
 from tejido_requests.settings import jurisdiction
 from tejido_shared.clock import now
+from tejido_shared.deadlines.calendar import LAST
 
 DIMENSIONS = ("type", "office", "channel", "area", "month")
 AGES: tuple[tuple[int, int | None], ...] = ((0, 5), (6, 15), (16, 30), (31, None))

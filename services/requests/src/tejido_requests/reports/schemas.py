@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
-from tejido_requests.deadlines.calendar import FIRST, LAST
+from tejido_shared.deadlines.calendar import FIRST, LAST
 from tejido_shared.refusals import Refused
 
 Dimension = Literal["type", "office", "channel", "area", "month"]

@@ -10,12 +10,12 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session, aliased
 
-from tejido_requests import deadlines
 from tejido_requests.calendars import queries as calendars
 from tejido_requests.models import SavedView, ServiceRequest
 from tejido_requests.search.schemas import Counts, RequestFilter
 from tejido_requests.search.tokens import asked_for
 from tejido_requests.settings import jurisdiction
+from tejido_shared import deadlines
 from tejido_shared.auth import Principal
 from tejido_shared.clock import now
 from tejido_shared.jurisdiction import Role, receipt_number

@@ -15,7 +15,6 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from tejido_requests import deadlines
 from tejido_requests.calendars import queries as calendars
 from tejido_requests.calendars.tasks import redate
 from tejido_requests.clocks import service as clocks
@@ -31,7 +30,7 @@ from tejido_requests.models import (
     StoppedClock,
 )
 from tejido_requests.settings import jurisdiction
-from tejido_shared import clock, contracts, seam
+from tejido_shared import clock, contracts, deadlines, seam
 from tejido_shared.contracts import envelope_of
 from tejido_shared.ids import new_id
 from tejido_shared.inbox import receive

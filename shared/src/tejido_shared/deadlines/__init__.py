@@ -6,8 +6,8 @@ days. Sources: Ley 1755/2015 art. 14 (the term runs from the day after receipt) 
 to the next open one), Código Civil art. 67 (months are clamped to the month's end).
 """
 
-from tejido_requests.deadlines.calendar import FIRST, LAST, Calendar, Closed, OutOfCalendar, months_after
-from tejido_requests.deadlines.counting import (
+from tejido_shared.deadlines.calendar import FIRST, LAST, Calendar, Closed, OutOfCalendar, months_after
+from tejido_shared.deadlines.counting import (
     Act,
     CalendarChanged,
     ClosuresAdded,

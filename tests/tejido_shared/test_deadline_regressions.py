@@ -15,7 +15,9 @@ from fastapi.testclient import TestClient
 from tejido_requests.clocks import service as clocks
 from tejido_requests.clocks import tasks, words
 from tejido_requests.db import tx
-from tejido_requests.deadlines import (
+from tejido_requests.models import Announcement, CalendarVersion, ClosureRecord, ServiceRequest, StoppedClock
+from tejido_shared import clock, seam
+from tejido_shared.deadlines import (
     Act,
     Calendar,
     CalendarChanged,
@@ -35,8 +37,6 @@ from tejido_requests.deadlines import (
     deadline,
     set_deadline,
 )
-from tejido_requests.models import Announcement, CalendarVersion, ClosureRecord, ServiceRequest, StoppedClock
-from tejido_shared import clock, seam
 from tejido_shared.ids import new_id
 
 BOGOTA = ZoneInfo("America/Bogota")

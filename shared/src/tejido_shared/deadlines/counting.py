@@ -7,7 +7,7 @@ from math import ceil
 from typing import Literal, NamedTuple, get_args
 from zoneinfo import ZoneInfo
 
-from tejido_requests.deadlines.calendar import FIRST, LAST, Calendar, Closed, OutOfCalendar, months_after
+from tejido_shared.deadlines.calendar import FIRST, LAST, Calendar, Closed, OutOfCalendar, months_after
 
 Unit = Literal["business_days", "calendar_days", "months"]
 ReceiptRule = Literal["same_day", "roll_nonbusiness", "roll_after_hours"]

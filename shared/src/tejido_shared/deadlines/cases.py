@@ -13,8 +13,8 @@ from datetime import date, datetime, time
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from tejido_requests.deadlines.calendar import FIRST, LAST, Calendar, Closed
-from tejido_requests.deadlines.counting import (
+from tejido_shared.deadlines.calendar import FIRST, LAST, Calendar, Closed
+from tejido_shared.deadlines.counting import (
     Act,
     ClosuresAdded,
     ClosuresRemoved,

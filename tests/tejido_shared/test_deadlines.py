@@ -15,7 +15,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tejido_requests.clocks import words
-from tejido_requests.deadlines import (
+from tejido_shared.deadlines import (
     Act,
     Calendar,
     CalendarChanged,
@@ -37,7 +37,7 @@ from tejido_requests.deadlines import (
     months_after,
     set_deadline,
 )
-from tejido_requests.deadlines.cases import Cases, Misshapen, differences
+from tejido_shared.deadlines.cases import Cases, Misshapen, differences
 
 BOGOTA = ZoneInfo("America/Bogota")
 CORPUS = Closed("Corpus Christi", "Ley 51 de 1983")
