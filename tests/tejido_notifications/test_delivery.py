@@ -267,6 +267,20 @@ def test_what_cannot_be_delivered_falls_to_the_next_channel(
     assert known.unwanted("service")
 
 
+def test_without_a_contact_it_falls_to_the_telephone_that_was_left(
+    database: Database, mail_server: MailServer, phone: Phone
+) -> None:
+    mail_server.script.append("rcpt 550 5.1.1 No such user")
+    cause = queued(database)
+    tasks.send_due()
+    tasks.send_due()
+    mail, short = found(database, cause)
+    assert (mail.channel, mail.status, mail.contact_id) == ("email", "failed", None)
+    assert (short.channel, short.status, short.fallback_of) == ("sms", "delivered", mail.id)
+    assert [message.recipient for message in phone.received] == ["+573001234567"]
+    assert published(database) == [("notifications.failed", str(mail.id))]
+
+
 def test_it_falls_until_nothing_is_left(database: Database, mail_server: MailServer, phone: Phone) -> None:
     known_contact(database, email=ANA, sms="3001234567")
     mail_server.script.append("data 554 5.7.1 Rejected")

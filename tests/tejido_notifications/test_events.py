@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from pydantic import SecretStr
 
 from tejido_notifications.models import Delivery
-from tejido_notifications.settings import jurisdiction
+from tejido_notifications.settings import jurisdiction, settings
 from tejido_shared import contracts, seam
 from tejido_shared.db import Database
 from tejido_shared.inbox import MAX_ATTEMPTS
@@ -52,6 +53,20 @@ def test_no_mail_to_who_left_no_address(databases: dict[str, Database]) -> None:
     envelope = filed(recipient_email=None)
     assert deliver_event(databases, envelope)
     assert _count(databases) == 0
+
+
+def test_who_left_a_telephone_only_is_told_there(
+    databases: dict[str, Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings(), "relayed", {"telegram": SecretStr("json://x/{address}")})
+    envelope = filed(recipient_email=None, recipient_phone="300 123 4567")
+    assert deliver_event(databases, envelope)
+    assert _count(databases) == 0  # no channel to telephones
+    with databases["notifications"].tx() as session:
+        session.execute(sa.delete(seam.inbox))
+    monkeypatch.setattr(settings(), "relayed", {"sms": SecretStr("json://x/{address}")})
+    assert deliver_event(databases, envelope)
+    assert _deliveries(databases, "sms") == {"citizen": ("+573001234567", "es")}
 
 
 def _reminder(**fields: Any) -> contracts.Envelope:

@@ -118,6 +118,7 @@ class RequestSubmitted(Event):
     language: str = "es"
     recipient_name: Sealed | None = None
     recipient_email: Sealed | None = Field(None, description="None when the petitioner left no e-mail address")
+    recipient_phone: Sealed | None = Field(None, description="Where they are told if there is no e-mail address")
     tracking_code: Sealed
 
 
@@ -190,6 +191,7 @@ class _ToldToCitizen(Event):
     language: str = "es"
     recipient_name: Sealed | None = None
     recipient_email: Sealed | None = Field(None, description="None when the petitioner left no e-mail address")
+    recipient_phone: Sealed | None = Field(None, description="Where they are told if there is no e-mail address")
 
 
 class RequestCompletionAsked(_ToldToCitizen):
@@ -268,6 +270,7 @@ class RequestAnswered(Event):
     language: str = "es"
     recipient_name: Sealed | None = None
     recipient_email: Sealed | None = None
+    recipient_phone: Sealed | None = Field(None, description="Where they are told if there is no e-mail address")
     answer: Sealed
     answer_number: str = Field("", description="Outgoing number")
     office: str = ""

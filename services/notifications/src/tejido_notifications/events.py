@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from tejido_notifications.campaigns.organizations import remember_organization
+from tejido_notifications.contacts.addresses import by_telephone
 from tejido_notifications.delivery import service
 from tejido_notifications.settings import jurisdiction
 from tejido_notifications.webhooks import service as webhooks
@@ -47,13 +48,21 @@ ForCitizens = (
 
 
 def _tell_citizen(session: Session, event: ForCitizens, envelope: Envelope) -> None:
-    """What was done with the citizen's request. Nothing for a citizen who left no e-mail address."""
+    """What was done with the citizen's request: by mail, or on the telephone of who left no address."""
     if event.recipient_email is not None:
+        way: tuple[str, str] | None = ("email", unseal(event.recipient_email))
+    elif event.recipient_phone is not None:
+        way = by_telephone(unseal(event.recipient_phone))
+    else:
+        way = None
+    if way is not None:
+        channel, address = way
         service.queue(
             session,
             service.Cause.of(envelope),
             audience="citizen",
-            address=unseal(event.recipient_email),
+            channel=channel,
+            address=address,
             language=event.language,
             context=service.opened(event),
         )

@@ -65,6 +65,13 @@ def masked(channel: str, value: str) -> str:
     return f"…{value[-2:]}" if _to_phone(channel) else "…"
 
 
+def by_telephone(number: str) -> tuple[str, str] | None:
+    """The first channel to telephones that the municipality has, and the number as it takes it; none if it has none, or it is no number."""
+    channel = next((name for name in settings().relayed if _to_phone(name)), None)
+    address = _phone(number)
+    return (channel, address) if channel is not None and address is not None else None
+
+
 def _to_phone(channel: str) -> bool:
     return channel.partition("_")[0] in _PHONES
 

@@ -1,5 +1,6 @@
 """The way of a message: queued once, claimed by one sender, tried until it arrives or is given up. Each takes a session, none commits."""
 
+import json
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from sqlalchemy.orm import Session
 from tejido_notifications.campaigns import gate
 from tejido_notifications.channels import Outcome
 from tejido_notifications.contacts import service as contacts
+from tejido_notifications.contacts.addresses import by_telephone
 from tejido_notifications.letters.kinds import category_of
 from tejido_notifications.letters.writing import Letter
 from tejido_notifications.models import Attempt, Delivery, InAppMessage, Pace, Proof, Subscription
@@ -417,19 +419,30 @@ def _publish(session: Session, event: Event, delivery: Delivery) -> None:
 
 
 def _fall_back(session: Session, delivery: Delivery) -> None:
-    """Tries the next channel by which the contact is reached, if there is one that was not tried yet."""
-    if delivery.contact_id is None or delivery.channel == "webhook":
+    """Tries the next channel by which the recipient is reached, if there is one that was not tried yet: one of the contact's, or the
+    telephone that the event names."""
+    if delivery.channel == "webhook":
         return
     if delivery.cause_type == "notifications.verification":
         return  # a code proves the address it was sent to, and no other
-    same = (Delivery.cause_id, Delivery.audience, Delivery.recipient_key)
-    tried = session.scalars(
-        sa.select(Delivery.channel).where(*(column == getattr(delivery, column.key) for column in same))
-    ).all()
-    following = contacts.next_address(session, delivery.contact_id, set(tried), set(settings().channels))
     letter = content(session, delivery)
-    if following is None or letter is None:
+    if letter is None:
         return
+    same = (Delivery.cause_id, Delivery.audience, Delivery.recipient_key)
+    tried = set(
+        session.scalars(
+            sa.select(Delivery.channel).where(*(column == getattr(delivery, column.key) for column in same))
+        )
+    )
+    way = None
+    if delivery.contact_id is not None:
+        following = contacts.next_address(session, delivery.contact_id, tried, set(settings().channels))
+        way = (following.channel, following.value) if following is not None else None
+    elif phone := json.loads(letter[1]).get("recipient_phone"):
+        way = by_telephone(phone)
+    if way is None or way[0] in tried:
+        return
+    channel, address = way
     queue(
         session,
         Cause(
@@ -442,8 +455,8 @@ def _fall_back(session: Session, delivery: Delivery) -> None:
         ),
         audience=delivery.audience,
         recipient_key=delivery.recipient_key,
-        address=following.value,
-        channel=following.channel,
+        address=address,
+        channel=channel,
         language=delivery.language,
         context=letter[1],
         template=delivery.template,

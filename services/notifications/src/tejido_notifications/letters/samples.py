@@ -41,6 +41,7 @@ _VALUES: dict[str, Any] = {
     "recipient_name": "Ana María Muñoz",
     "name": "Ana María Muñoz",
     "recipient_email": "ana.munoz@correo.example",
+    "recipient_phone": "+573001234567",
     "assignee_email": "l.rojas@entidad.example",
     "assignee": "funcionaria-7",
     "tracking_code": "K7QM2XRD",

@@ -42,7 +42,7 @@ END = UUID(int=2**128 - 1)
 _ONE_BY_ONE = tuple(kind for kind in clocks.ACTS if kind not in ("acknowledged", "calendar_changed"))
 """What makes a request's clock its own."""
 _TABLE: Any = sa.inspect(ServiceRequest).local_table
-_RECIPIENT = ("petitioner_name", "petitioner_email")
+_RECIPIENT = ("petitioner_name", "petitioner_email", "petitioner_phone")
 _SHARED = (
     *("request_type", "term_unit", "term_n", "term_article", "term_kind", "term_extension_max", "term_copies_within"),
     "terms_version",
@@ -654,15 +654,17 @@ _SEALED = [sa.type_coerce(getattr(ServiceRequest, name), sa.LargeBinary).label(n
 
 def _told(row: Any) -> dict[str, Any]:
     """What every event has that a citizen is told of."""
-    name, email = (None if (value := getattr(row, of)) is None else bytes(value).decode() for of in _RECIPIENT)
+    sealed = {
+        of.replace("petitioner", "recipient"): None if (value := getattr(row, of)) is None else bytes(value).decode()
+        for of in _RECIPIENT
+    }
     return {
         "request_id": row.id,
         "number": row.number,
         "type_name": row.type_name,
         "office": row.office,
         "language": row.language,
-        "recipient_name": contracts.Sealed(name) if name else None,
-        "recipient_email": contracts.Sealed(email) if email else None,
+        **sealed,
     }
 
 

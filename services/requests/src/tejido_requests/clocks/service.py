@@ -5,7 +5,7 @@ request's row keeps what lists and the sweep need, and `settle` writes it. When 
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from itertools import pairwise
@@ -630,15 +630,17 @@ def _addressed(session: Session, events: list[tuple[contracts.Event, int]]) -> l
     }
     if not subjects:
         return events
-    found = session.execute(
-        sa.select(DeskOfficer.subject, DeskOfficer.email).where(
-            DeskOfficer.subject.in_(subjects), DeskOfficer.email.is_not(None)
-        )
-    )
-    addresses = {row.subject: contracts.Sealed(seal(row.email)) for row in found}
+    known = addresses(session, subjects)
     return [
-        (event.model_copy(update={"assignee_email": addresses.get(event.assignee)}), version)
+        (event.model_copy(update={"assignee_email": known.get(event.assignee)}), version)
         if isinstance(event, contracts.RequestReminder) and event.assignee
         else (event, version)
         for event, version in events
     ]
+
+
+def addresses(session: Session, subjects: Collection[str]) -> dict[str, contracts.Sealed]:
+    """Where what is for these officers goes, of those who said it."""
+    of_them = DeskOfficer.subject.in_(subjects), DeskOfficer.email.is_not(None)
+    found = session.execute(sa.select(DeskOfficer.subject, DeskOfficer.email).where(*of_them))
+    return {row.subject: contracts.Sealed(seal(row.email)) for row in found}

@@ -15,11 +15,10 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from tejido_requests.audit import service as audit
-from tejido_requests.calendars import queries as calendars
 from tejido_requests.calendars.service import in_force
 from tejido_requests.clocks import service as clocks
 from tejido_requests.intake.service import checked_answers, next_number, sealed, term_in_words, tokens_of_request
-from tejido_requests.models import DeskOfficer, Draft, HistoryEntry, ServiceRequest
+from tejido_requests.models import Draft, HistoryEntry, ServiceRequest
 from tejido_requests.settings import PACKAGE, jurisdiction
 from tejido_shared import contracts, i18n
 from tejido_shared.clock import now
@@ -138,6 +137,7 @@ def told(request: ServiceRequest) -> dict[str, Any]:
         "request_id": request.id,
         "recipient_name": sealed(request.petitioner_name),
         "recipient_email": sealed(request.petitioner_email),
+        "recipient_phone": sealed(request.petitioner_phone),
     }
 
 
@@ -456,19 +456,16 @@ def record_failed_message(session: Session, request: ServiceRequest, cause: str,
 
 def tell_office(session: Session, request: ServiceRequest, cause: str, at: datetime) -> None:
     """Tells who works on a request, when the offices are open, that a mail to the citizen did not arrive."""
-    address = None
-    if request.assignee is not None:
-        known = sa.select(DeskOfficer.email).where(DeskOfficer.subject == request.assignee)
-        address = session.scalar(known.where(DeskOfficer.email.is_not(None)).limit(1))
-    calendar = calendars.calendar(session, request.calendar_version, request.request_type)
+    assignee = request.assignee
+    known = clocks.addresses(session, [assignee]) if assignee is not None else {}
     event = contracts.RequestMessageUndelivered(
         **{name: getattr(request, name) for name in ("number", "type_name", "office", "assignee")},
         request_id=request.id,
         cause=cause.partition(".")[2],
         failed_at=at,
         due_date=request.due_date if request.status in clocks.OPEN else None,
-        send_from=clocks.in_office_hours(calendar, now()),
-        assignee_email=sealed(address),
+        send_from=clocks.in_office_hours(clocks.office_days(session, request.calendar_version), now()),
+        assignee_email=known.get(assignee or ""),
     )
     send(session, request, event)
 

@@ -268,6 +268,7 @@ def file(session: Session, filing: Filing) -> ServiceRequest:
         language=filing.language,
         recipient_name=sealed(request.petitioner_name),
         recipient_email=sealed(request.petitioner_email),
+        recipient_phone=sealed(request.petitioner_phone),
         tracking_code=contracts.Sealed(seal(request.tracking_code)),
     )
     told: dict[str, Any] = {

@@ -35,7 +35,7 @@ _PLAIN = (
 )
 _PERSONAL = (
     *("subject", "petitioner_name", "petitioner_identification", "petitioner_email", "petitioner_phone"),
-    *("petitioner_address", "representative_name", "place_address"),
+    *("petitioner_address", "representative_name", "representative_identification", "place_address"),
 )
 Cell = str | int | datetime | date | None
 
