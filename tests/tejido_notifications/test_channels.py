@@ -6,7 +6,7 @@ import logging
 import socket
 import threading
 import time
-from base64 import b64encode, urlsafe_b64encode
+from base64 import b64encode, urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -22,12 +22,14 @@ import pytest
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import settings as tried
 from hypothesis import strategies as st
 from py_vapid import Vapid02
 from pydantic import SecretStr
 
+from tejido_notifications.app import create_app
 from tejido_notifications.channels import Attached, Message, Outcome
 from tejido_notifications.channels.email import EmailChannel, Mailer, Signer
 from tejido_notifications.channels.in_app import InAppChannel
@@ -389,6 +391,17 @@ def push_key(monkeypatch: pytest.MonkeyPatch) -> str:
     return raw
 
 
+def test_a_page_learns_what_to_subscribe_with(
+    databases: dict[str, Database], push_key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with TestClient(create_app()) as client:
+        served = client.get("/v1/push-key").json()["application_server_key"]
+        public = ec.derive_private_key(int.from_bytes(_unb64url(push_key), "big"), ec.SECP256R1()).public_key()
+        assert _unb64url(served) == public.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+        monkeypatch.setattr(settings(), "web_push_key", SecretStr(""))
+        assert client.get("/v1/push-key").status_code == 404
+
+
 class Browser:
     """What subscribes: it has the private key that alone opens its messages."""
 
@@ -406,6 +419,10 @@ class Browser:
 
 def _b64url(data: bytes) -> str:
     return urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _unb64url(text: str) -> bytes:
+    return urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
 def test_a_browser_opens_what_it_is_pushed(provider: Provider, push_key: str) -> None:

@@ -9,9 +9,11 @@ from fastapi import APIRouter, Depends, Form, Path, Response
 from fastapi.responses import HTMLResponse
 from sqlalchemy.orm import Session
 
+from tejido_notifications.channels import web_push
 from tejido_notifications.contacts import queries, schemas, service, verification, views
 from tejido_notifications.db import read, tx
 from tejido_notifications.models import Contact
+from tejido_notifications.settings import settings
 from tejido_shared.api import IfMatch, check_match, etag
 from tejido_shared.auth import Anybody, Principal, require
 from tejido_shared.idempotency import IdempotencyKey
@@ -67,6 +69,15 @@ def _changed(whose: Whose, response: Response, act: Callable[[Session, Contact],
         act(session, contact)
         response.headers["ETag"] = etag(contact)
         return views.contact_out(session, contact, owner=whose.owner)
+
+
+@router.get("/push-key", tags=["contacts"], summary="What a page subscribes its browser to web push with")
+def read_push_key(_: Anybody) -> schemas.PushKeyOut:
+    """404 where the municipality has no web push. The subscription is then the address of the channel `web_push`."""
+    asked = settings()
+    if not asked.web_push_key.get_secret_value():
+        raise NotFound
+    return schemas.PushKeyOut(application_server_key=web_push.public_key(asked))
 
 
 def _add_routes(path: str, tag: str, find: Callable[..., Whose]) -> None:

@@ -71,3 +71,7 @@ class ContactOut(BaseModel):
     digest: bool
     addresses: list[AddressOut]
     channels: list[str] = Field(description="Channels by which this municipality reaches people")
+
+
+class PushKeyOut(BaseModel):
+    application_server_key: str = Field(description="VAPID public key (RFC 8292), base64url: `applicationServerKey`")
