@@ -2,7 +2,7 @@
 
 import ast
 import importlib
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,10 +16,14 @@ ROOT = Path(__file__).parent.parent.parent
 SOURCES = [path for place in ("shared", "services") for path in (ROOT / place).rglob("src/**/*.py")]
 
 
-def _calls(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Call):
-            yield ast.unparse(node.func)
+@cache
+def _calls(path: Path) -> list[str]:
+    return [ast.unparse(node.func) for node in ast.walk(_parsed(path)) if isinstance(node, ast.Call)]
+
+
+@cache
+def _parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
 
 
 def _files_that_call(*endings: str) -> set[str]:
@@ -46,7 +50,7 @@ def test_the_environment_is_read_in_settings_only() -> None:
         for path in SOURCES
         if any(
             isinstance(node, ast.Attribute) and ast.unparse(node) in ("os.environ", "os.getenv")
-            for node in ast.walk(ast.parse(path.read_text()))
+            for node in ast.walk(_parsed(path))
         )
     }
     assert reading <= {"shared/src/tejido_shared/testing.py"}

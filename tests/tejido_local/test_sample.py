@@ -20,7 +20,6 @@ from tejido_projects.settings import stages
 from tejido_registry.service import TRANSITIONS
 from tejido_shared.jurisdiction import Jurisdiction
 from tejido_shared.jurisdiction import load as load_pack
-from tejido_shared.manage import upgrade
 from tejido_shared.testing import Issuer, empty, wait_until
 
 # In a process of its own, for a service's settings are read once. Twice: the second time adds nothing.
@@ -104,8 +103,7 @@ class Sample:
 def town(module_dir: Path, issuer: Issuer) -> Iterator[RunningTown]:
     town = RunningTown("test_sample", module_dir, issuer)
     try:
-        for service in SERVICES:
-            upgrade(f"tejido_{service}", town.database(service))
+        town.migrate(*SERVICES)
         town.start_relay("registry")
         for service in ("registry", "projects"):  # the publisher's takes the confirmations
             town.start_worker(f"tejido_{service}.worker", f"{service}-worker")

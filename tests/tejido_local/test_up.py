@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tejido_local.paths import ROOT
-from tejido_local.processes import answers, free_port, leftovers
+from tejido_local.processes import answers, free_port, leftovers, wait_until
 
 
 def tejido(state: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -51,7 +51,8 @@ def test_up_twice_killed_hard_with_a_port_taken_and_stopped(open_dir: Path) -> N
     urls = json.loads((open_dir / "up.json").read_text())["urls"]
     for service in ("registry", "projects", "requests", "notifications"):
         assert answers(f"{urls[service]}/health/ready")
-        assert answers(f"{urls['gateway']}/{service}/v1/openapi.json")
+        document = f"{urls['gateway']}/{service}/v1/openapi.json"
+        assert wait_until(lambda url=document: answers(url), 30)  # it is made when it is first asked for
     assert answers(f"{urls['gateway']}/seguimiento/BOG-2026-000001-75")
     assert (open_dir / "secrets.env").stat().st_mode & 0o777 == 0o600
 

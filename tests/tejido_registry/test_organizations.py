@@ -265,7 +265,7 @@ def test_a_long_list_costs_the_same_few_statements(api: TestClient, registrar: d
     assert counts == [2, 2]
 
 
-PATH = f"/v1/organizations/{uuid4()}"
+PATH = "/v1/organizations/0198f0c0-0000-7000-8000-000000000009"
 REGISTRAR_ONLY = [
     ("POST", "/v1/organizations", {"json": BODY}),
     ("POST", f"{PATH}/registration-status", {"json": {"status": "suspended", "reason": "x"}}),

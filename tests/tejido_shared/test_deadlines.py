@@ -2,6 +2,7 @@
 
 import json
 import random
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta, timezone
@@ -638,7 +639,10 @@ def test_a_slow_count_day_by_day_agrees_on_a_hundred_thousand_cases(capsys: pyte
         reasons |= set(fast.rejected.values())
     assert len(reasons) == 11
     with capsys.disabled():
-        print(f"\n{cases:,} random cases, {acts_seen:,} acts ({admitted:,} admitted): the slow count agrees on all")
+        print(
+            f"\n{cases:,} random cases, {acts_seen:,} acts ({admitted:,} admitted): the slow count agrees on all",
+            file=sys.stderr,
+        )
 
 
 # What else is fixed

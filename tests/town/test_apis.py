@@ -23,19 +23,27 @@ LISTS = {
 }
 
 
+one_by_one = pytest.mark.parametrize("service", SERVICES, indirect=True, scope="module")
+
+
 @pytest.fixture(scope="module")
-def town(tmp_path_factory: pytest.TempPathFactory, issuer: Issuer) -> Iterator[RunningTown]:
-    town = RunningTown("test_apis", tmp_path_factory.mktemp("town"), issuer)
+def service(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory, issuer: Issuer, service: str) -> Iterator[RunningTown]:
+    """The API of one service."""
+    town = RunningTown(f"test_api_of_{service}", tmp_path_factory.mktemp("town"), issuer)
     try:
-        for service in SERVICES:
-            town.run("-m", f"tejido_{service}", "migrate")
-            town.start_api(service)
+        town.migrate(service)
+        town.start_api(service)
         yield town
     finally:
         town.close()
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@one_by_one
 def test_two_hundred_connections_at_once(town: RunningTown, issuer: Issuer, service: str) -> None:
     """No answer above 499 and no stall, while each caller lists, and on requests also files."""
     headers = issuer.headers("administracion")
@@ -63,7 +71,7 @@ def test_two_hundred_connections_at_once(town: RunningTown, issuer: Issuer, serv
     assert len(seen) == 800
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@one_by_one
 def test_nothing_a_stranger_sends_is_a_500_or_undocumented(town: RunningTown, issuer: Issuer, service: str) -> None:
     """Schemathesis against the served document, as an administrator, whom every route lets in."""
     token = issuer.headers("administracion")["Authorization"]
@@ -85,6 +93,7 @@ def test_nothing_a_stranger_sends_is_a_500_or_undocumented(town: RunningTown, is
     assert done.returncode == 0, (failures or done.stdout)[:12_000] + done.stderr[-2000:]
 
 
+@pytest.mark.parametrize("service", ["requests"], indirect=True, scope="module")
 def test_logs_hold_no_tokens_and_no_persons(town: RunningTown, issuer: Issuer) -> None:
     secret = "Jacinta-Inventada"
     url = town.urls["requests"]

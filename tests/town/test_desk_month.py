@@ -8,6 +8,7 @@ once and reached notifications once, the numbers must be consecutive and the aud
 import json
 import random
 import struct
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -87,8 +88,7 @@ class Month(RunningTown):
 def month(tmp_path: Path, issuer: Issuer) -> Iterator[Month]:
     town = Month(tmp_path, issuer)
     try:
-        for service in ("requests", "notifications"):
-            town.run("-m", f"tejido_{service}", "migrate")
+        town.migrate("requests", "notifications")
         yield town
     finally:
         town.close()
@@ -110,7 +110,7 @@ def test_a_month_at_a_desk(month: Month, issuer: Issuer, capsys: pytest.CaptureF
         desk.settle_down()
     _check(month)
     with capsys.disabled():
-        print(f"\n{dict(sorted(month.counts.items()))}\n{time.monotonic() - started:.0f} s")
+        print(f"\n{dict(sorted(month.counts.items()))}\n{time.monotonic() - started:.0f} s", file=sys.stderr)
 
 
 class Desk:

@@ -36,7 +36,7 @@ class Line(RunningTown):
         )
         self.publisher = self.database("requests")
         self.subscriber = self.database("notifications")
-        self.run("-m", "tejido_requests", "migrate")
+        self.migrate("requests")
         self.run("-c", "import counting_worker; counting_worker.create_tables()")
 
     def start_all(self, **environment: str) -> None:

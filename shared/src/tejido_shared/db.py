@@ -188,7 +188,8 @@ class _Waker:
 
     def _run(self) -> None:
         connection: psycopg.Connection | None = None
-        while self._wanted.wait() and not self._stopped:
+        # Looked at before waiting too: what is cleared below may be the wake of a stop.
+        while not self._stopped and self._wanted.wait() and not self._stopped:
             time.sleep(GATHER_SECONDS)
             self._wanted.clear()
             try:

@@ -130,18 +130,36 @@ def town_environment(name: str, issuer: Issuer, jurisdiction: str) -> dict[str, 
 
 
 def empty(database: Database) -> None:
-    """Removes every row of a test's database."""
+    """Removes every row of a test's database, and lets its counters begin anew."""
     if "/test_" not in database.url:
         raise ValueError("not a test's database")
     with database.tx() as session:
-        names = session.scalars(
-            sa.text(
-                "select quote_ident(tablename) from pg_tables where schemaname = 'public' and tablename <> 'alembic_version'"
-            )
-        ).all()
         # Without triggers: some refuse it.
         session.execute(sa.text("set local session_replication_role = replica"))
-        session.execute(sa.text(f"truncate {', '.join(names)} restart identity cascade"))
+        session.execute(sa.text(_EMPTY))
+
+
+# Most tables have no rows, and to look costs a hundredth of emptying them.
+_EMPTY = """
+do $$
+declare
+    one text;
+    has_rows boolean;
+    filled text[] := '{}';
+begin
+    for one in select quote_ident(tablename) from pg_tables where schemaname = 'public' and tablename <> 'alembic_version' loop
+        execute format('select exists (select from %s)', one) into has_rows;
+        if has_rows then
+            filled := filled || one;
+        end if;
+    end loop;
+    if filled <> '{}' then
+        execute format('truncate %s cascade', array_to_string(filled, ', '));
+    end if;
+    perform setval(format('%I.%I', schemaname, sequencename)::regclass, start_value, false)
+    from pg_sequences where schemaname = 'public' and last_value is not null;
+end $$
+"""
 
 
 class TownInOneProcess:

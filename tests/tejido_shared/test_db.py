@@ -1,0 +1,26 @@
+"""A service's connections."""
+
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from tejido_shared import db
+from tejido_shared.db import Database
+
+
+def test_a_database_that_is_just_waking_its_relay_closes(
+    databases: dict[str, Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gathering, sleep = threading.Event(), time.sleep
+
+    def gather(_: float) -> None:
+        gathering.set()
+        sleep(0.2)  # in which the database is closed
+
+    monkeypatch.setattr(db, "time", SimpleNamespace(sleep=gather, monotonic=time.monotonic))
+    databases["requests"].wake_relay()
+    assert gathering.wait(10)
+    databases["requests"].close()
+    assert "relay-waker" not in [thread.name for thread in threading.enumerate()]
