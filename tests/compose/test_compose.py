@@ -240,7 +240,7 @@ def test_the_journey(town: Town) -> None:
 
 
 def test_a_killed_process_comes_back_and_redis_may_go_away(town: Town, http: httpx2.Client) -> None:
-    for service in ("requests-worker", "requests-relay", "notifications-worker"):
+    for service in ("requests-worker", "requests-relay", "notifications-worker", "notifications-sender"):
         town.compose("exec", "-T", service, "sh", "-c", "kill -9 -1 || true")
     before = _file(town, http, "muertos@tejido.example")
     town.compose("stop", "redis")

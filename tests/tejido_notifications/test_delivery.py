@@ -641,9 +641,9 @@ def test_what_is_erased_while_it_is_sent_stays_in_no_box(database: Database) -> 
     assert claimed is not None
     with database.tx() as session:
         service.erase(session, about, now())
-    outcome, letter = tasks._attempt(_line_of("in_app"), claimed)
+    attempted = tasks._attempt(_line_of("in_app"), claimed)
     with database.tx() as session:
-        service.record(session, claimed, outcome, letter)
+        service.record(session, claimed, attempted.outcome, attempted.letter)
     with database.tx() as session:
         assert session.scalars(sa.select(InAppMessage)).all() == []
         service.bounced(session, session.get_one(Delivery, claimed.id), "Ana is not here")

@@ -24,8 +24,8 @@ from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from tejido_notifications.app import create_app
-from tejido_notifications.channels import Message, Outcome
-from tejido_notifications.channels.webhook import WebhookChannel, retry_after
+from tejido_notifications.channels import Message, Outcome, retry_after
+from tejido_notifications.channels.webhook import WebhookChannel
 from tejido_notifications.delivery import tasks
 from tejido_notifications.letters.writing import Letter
 from tejido_notifications.models import Delivery, KnownEvent, Subscription

@@ -13,9 +13,8 @@ from fastapi.testclient import TestClient
 from tejido_requests.db import database, tx
 from tejido_requests.desk import service as desk
 from tejido_requests.events import HANDLERS
-from tejido_requests.intake.service import tracking_url
 from tejido_requests.models import AccessRecord, ServiceRequest
-from tejido_requests.settings import jurisdiction
+from tejido_requests.settings import jurisdiction, settings
 from tejido_shared import clock
 from tejido_shared.contracts import OrganizationChanged, envelope_of
 from tejido_shared.inbox import receive
@@ -71,7 +70,7 @@ def test_every_field_arrives(api: TestClient, officer: dict[str, str], path: str
     filed = api.post(path, json=said, headers=officer)
     assert filed.status_code == 201, filed.text
     receipt = filed.json()
-    assert receipt["tracking_url"] == tracking_url(receipt["number"])
+    assert receipt["tracking_url"] == settings().common.tracking_url(receipt["number"])
     assert receipt["tracking_code"] not in receipt["tracking_url"]
     assert receipt["clock"]["legal"] is True
     assert receipt["missing_fields"] == []

@@ -364,3 +364,16 @@ def answers(url: str) -> bool:
             return bool(response.status == 200)
     except (OSError, urllib.error.URLError):
         return False
+
+
+def workers_of(service: str) -> dict[str, list[str]]:
+    """The workers of a service by name, with their options for Celery; as in docker-compose.yml.
+
+    What notifications sends may keep a worker busy for seconds, so there events have one of their own.
+    """
+    if service != "notifications":
+        return {f"{service}-worker": []}
+    return {
+        f"{service}-worker": ["--queues", f"{service}.events,{service}.confirms"],
+        f"{service}-sender": ["--queues", f"{service}.work"],
+    }

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx2
 
 from tejido_local.paths import ROOT
-from tejido_local.processes import free_port, port_is_free
+from tejido_local.processes import free_port, port_is_free, workers_of
 from tejido_local.redis import Redis
 from tejido_shared.db import Database
 from tejido_shared.manage import upgrade
@@ -86,7 +86,13 @@ class RunningTown:
     def start_relay(self, service: str, name: str | None = None) -> None:
         self.start(name or f"{service}-relay", "-m", f"tejido_{service}", "relay")
 
-    def start_worker(self, app: str, name: str, **environment: str) -> None:
+    def start_workers(self, service: str) -> list[str]:
+        """The workers of a service as it is deployed. Returns their names."""
+        for name, options in workers_of(service).items():
+            self.start_worker(f"tejido_{service}.worker", name, *options)
+        return list(workers_of(service))
+
+    def start_worker(self, app: str, name: str, *options: str, **environment: str) -> None:
         self.start(
             name,
             *_CELERY,
@@ -98,6 +104,7 @@ class RunningTown:
             "2",
             "-n",
             f"{name}@test",
+            *options,
             **environment,
         )
 
@@ -109,7 +116,7 @@ class RunningTown:
         """All four processes of a service."""
         self.start_api(service)
         self.start_relay(service)
-        self.start_worker(f"tejido_{service}.worker", f"{service}-worker")
+        self.start_workers(service)
         self.start_beat(service)
 
     def kill(self, name: str) -> None:

@@ -19,7 +19,7 @@ from tejido_local import secrets
 from tejido_local.identity import Identity
 from tejido_local.paths import ROOT, SERVICES, STATE
 from tejido_local.postgres import Postgres, PostgresError
-from tejido_local.processes import Program, Supervisor, free_port, port_is_free, stop_leftovers, tail
+from tejido_local.processes import Program, Supervisor, free_port, port_is_free, stop_leftovers, tail, workers_of
 from tejido_local.redis import Redis, RedisError
 from tejido_local.texts import language, say
 
@@ -314,13 +314,17 @@ def _gateway(port: int, urls: Mapping[str, str]) -> Program:
 def _service(service: str, port: int, environment: Mapping[str, str]) -> list[Program]:
     celery = [sys.executable, "-m", "celery", "-A", f"tejido_{service}.worker"]
     uvicorn = [sys.executable, "-m", "uvicorn", f"tejido_{service}.app:create_app", "--factory"]
-    address = ["--host", "127.0.0.1", "--port", str(port), "--no-access-log"]
+    # Streams of events stay open until their readers leave: they are not waited for.
+    address = ["--host", "127.0.0.1", "--port", str(port), "--no-access-log", "--timeout-graceful-shutdown", "3"]
     # Alone on its machine, a worker has no others to hear of.
-    worker = ["worker", "-n", f"{service}@tejido", "--without-gossip", "--without-mingle"]
+    worker = ["worker", "--without-gossip", "--without-mingle"]
     beat = ["beat", "--schedule", str(_PROGRAMS / f"{service}.timetable"), "--pidfile="]
     return [
         Program(f"{service}-api", uvicorn + address, environment, f"http://127.0.0.1:{port}/health/ready"),
-        Program(f"{service}-worker", celery + worker, environment),
+        *(
+            Program(name, [*celery, *worker, "-n", f"{name}@tejido", *options], environment)
+            for name, options in workers_of(service).items()
+        ),
         Program(f"{service}-beat", celery + beat, environment),
         _service_program(service, "relay", environment),
     ]

@@ -1,6 +1,7 @@
 """The environment variables every service reads. A service adds its own in its `settings.py`; nothing else reads the environment."""
 
 from pathlib import Path
+from urllib.parse import quote
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -47,6 +48,10 @@ class CommonSettings(BaseSettings):
     heartbeat_file: Path | None = Field(
         None, description="File that a worker, beat or relay touches while it runs well; a health check reads its age"
     )
+
+    def tracking_url(self, number: str) -> str:
+        """Where a citizen follows the request with this number. Their code is not in it."""
+        return f"{self.public_url.rstrip('/')}/seguimiento/{quote(number, safe='')}"
 
 
 class ServiceSettings(BaseSettings):

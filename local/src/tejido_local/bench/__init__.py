@@ -103,12 +103,14 @@ class Bench:
             self.town.run("-m", f"tejido_{service}", "migrate")
 
     def start_workers(self, service: str, *names: str) -> None:
-        """The beat and these workers of a service. Returns once its ticks come and all of them answer: no start is measured."""
+        """The beat and these workers of a service, or those it is deployed with. Returns once its ticks come and all of them answer: no
+        start is measured."""
         self.town.start_beat(service)
         depths = QueueDepths(CommonSettings())
         wait_until(lambda: depths.of(f"{service}.work"), 60, "the beat")
         for name in names:
             self.town.start_worker(f"tejido_{service}.worker", name)
+        names = names or tuple(self.town.start_workers(service))
         control = make_celery("bench", CommonSettings()).control
         places = [f"{name}@test" for name in names]
         wait_until(lambda: len(control.ping(places, timeout=1)) == len(places), 60, "the workers")

@@ -16,6 +16,8 @@ SORTABLE = {"created_at": Campaign.created_at}
 LATE = timedelta(days=1)
 """How long after it was cancelled messages of a campaign may still turn up that were being sent then."""
 DELIVERY: Any = sa.inspect(Delivery).local_table
+_CAMPAIGN: Any = sa.inspect(Campaign).local_table
+_STATE = sa.select(_CAMPAIGN.c.status, _CAMPAIGN.c.office_hours).where(_CAMPAIGN.c.id == sa.bindparam("campaign_id"))
 
 
 def matching(asked: CampaignQuery) -> sa.Select[Campaign]:
@@ -25,6 +27,11 @@ def matching(asked: CampaignQuery) -> sa.Select[Campaign]:
 
 def one(session: Session, campaign_id: UUID, *, lock: bool = False) -> Campaign | None:
     return session.get(Campaign, campaign_id, with_for_update=lock or None)
+
+
+def state(session: Session, campaign_id: UUID) -> sa.Row[Any] | None:
+    """Its status and whether it keeps to office hours: asked for each of its messages."""
+    return session.execute(_STATE, {"campaign_id": campaign_id}).one_or_none()
 
 
 def at_work(session: Session, instant: datetime) -> Sequence[Campaign]:

@@ -3,10 +3,12 @@
 A channel is a kind of line with its settings. Adding one is a module here with a class of that shape and a line in `configured.py`.
 """
 
+import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Literal, Protocol
 from uuid import UUID
 
@@ -76,3 +78,14 @@ class Channel(Protocol):
     def open(self) -> AbstractContextManager[Line]:
         """A line. Nothing is spoken before the first message."""
         ...
+
+
+def retry_after(said: str) -> float | None:
+    """Seconds that a header Retry-After asks for, from seconds or a date (RFC 9110, section 10.2.3); none for what is neither."""
+    if said.isdecimal() and len(said) < 9:
+        return float(said)
+    try:
+        at = parsedate_to_datetime(said)
+    except (ValueError, OverflowError):
+        return None
+    return max(0.0, (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - time.time())

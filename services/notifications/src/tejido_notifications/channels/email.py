@@ -13,7 +13,7 @@ from binascii import b2a_qp
 from contextlib import AbstractContextManager, suppress
 from email.headerregistry import Address
 from email.utils import encode_rfc2231, format_datetime, quote
-from functools import partial
+from functools import cache, partial
 from types import TracebackType
 from typing import Self
 
@@ -143,8 +143,7 @@ class Mailer:
 
     def _connect(self) -> smtplib.SMTP:
         settings = self._settings
-        tls = ssl.create_default_context()
-        connect = partial(smtplib.SMTP_SSL, context=tls) if settings.smtp_security == "tls" else smtplib.SMTP
+        connect = partial(smtplib.SMTP_SSL, context=_tls()) if settings.smtp_security == "tls" else smtplib.SMTP
         # Our own name is given, or smtplib asks the resolver for it, which may take long.
         smtp = connect(
             settings.smtp_host, settings.smtp_port, local_hostname=self._domain, timeout=settings.smtp_timeout
@@ -152,7 +151,7 @@ class Mailer:
         try:
             smtp.ehlo_or_helo_if_needed()
             if settings.smtp_security == "starttls":
-                smtp.starttls(context=tls)
+                smtp.starttls(context=_tls())
                 smtp.ehlo_or_helo_if_needed()
             if settings.smtp_username:
                 smtp.login(settings.smtp_username, settings.smtp_password.get_secret_value())
@@ -196,6 +195,12 @@ class Mailer:
         if self._signer is not None:
             lines.insert(0, ("DKIM-Signature", self._signer.signature(self._domain, lines, body)))
         return b"".join(b"%s: %s\r\n" % (name.encode(), value) for name, value in lines) + b"\r\n" + body
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """Made once: it reads all certificates of this machine, which takes as long as ten mails."""
+    return ssl.create_default_context()
 
 
 class Signer:

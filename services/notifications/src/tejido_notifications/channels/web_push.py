@@ -4,12 +4,9 @@ An address is the browser's subscription as it gives it out: `{"endpoint": "http
 """
 
 import json
-import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from functools import cache
 from urllib.parse import urlsplit
 
@@ -20,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from py_vapid import Vapid02
 from pydantic import BaseModel, Field, ValidationError
 
-from tejido_notifications.channels import Message, Outcome
+from tejido_notifications.channels import Message, Outcome, retry_after
 from tejido_notifications.letters.writing import Letter, Unsendable
 from tejido_notifications.settings import NotificationsSettings, jurisdiction
 from tejido_shared.clock import now
@@ -177,19 +174,8 @@ def _meaning(answer: httpx2.Response) -> Outcome:
         case 404 | 410:
             return Outcome("refused", reply, "gone")
         case 429 | 503:
-            return Outcome("deferred", reply, "busy", _wait(answer.headers.get("Retry-After", "")))
+            return Outcome("deferred", reply, "busy", retry_after(answer.headers.get("Retry-After", "")))
         case 401 | 408:  # our key, or our delay
             return Outcome("deferred", reply, str(status))
         case _:
             return Outcome("deferred" if status >= 500 else "refused", reply, str(status))
-
-
-def _wait(retry_after: str) -> float | None:
-    """Seconds, from seconds or a date (RFC 9110, section 10.2.3)."""
-    if retry_after.isdecimal() and len(retry_after) < 9:
-        return float(retry_after)
-    try:
-        at = parsedate_to_datetime(retry_after)
-    except ValueError:
-        return None
-    return max(0.0, (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - time.time())

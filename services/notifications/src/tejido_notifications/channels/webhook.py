@@ -7,8 +7,6 @@ import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
@@ -17,7 +15,7 @@ import httpcore2
 from httpx2 import URL
 from standardwebhooks.webhooks import Webhook
 
-from tejido_notifications.channels import Message, Outcome
+from tejido_notifications.channels import Message, Outcome, retry_after
 from tejido_notifications.db import read
 from tejido_notifications.letters.writing import Unsendable, one_line
 from tejido_notifications.settings import NotificationsSettings
@@ -230,17 +228,6 @@ def _meaning(status: int, headers: dict[bytes, bytes], body: bytes) -> Outcome:
 
 
 _STATUSES = frozenset(HTTPStatus)
-
-
-def retry_after(said: str) -> float | None:
-    """Seconds, from seconds or a date (RFC 9110, section 10.2.3); none for what is neither."""
-    if said.isdecimal() and len(said) < 9:
-        return float(said)
-    try:
-        at = parsedate_to_datetime(said)
-    except (ValueError, OverflowError):
-        return None
-    return max(0.0, (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - time.time())
 
 
 def _failed(result: str, code: str) -> Outcome:

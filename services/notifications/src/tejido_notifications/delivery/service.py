@@ -17,6 +17,7 @@ from tejido_notifications.campaigns import gate
 from tejido_notifications.channels import Outcome
 from tejido_notifications.contacts import service as contacts
 from tejido_notifications.contacts.addresses import by_telephone
+from tejido_notifications.delivery import queries
 from tejido_notifications.letters.kinds import category_of
 from tejido_notifications.letters.writing import Letter
 from tejido_notifications.models import Attempt, Delivery, InAppMessage, Pace, Proof, Subscription
@@ -33,8 +34,6 @@ from tejido_shared.personal import unseal
 from tejido_shared.refusals import Refused
 
 PACKAGE = "tejido_notifications"
-CATEGORIES = ("legal", "service", "campaign")
-"""In the order they are sent: a legal notice never waits behind a campaign."""
 MAX_ATTEMPTS = 18
 """With the waits of `backoff`, two days."""
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=30), timedelta(hours=6)
@@ -183,27 +182,45 @@ def claim(session: Session, channel: str, sender: int, rate: float | None = None
     a second, is used up. The caller commits before it speaks to the other side."""
     instant = now()
     for _ in range(MOST_STOPPED):
-        delivery = _due(session, channel, instant)
-        if delivery is None:
+        found = _due(session, channel, instant)
+        if found is None:
             return None
-        letter = content(session, delivery)
-        if gate.may_go(session, delivery, letter[0] if letter is not None else None):
+        letter = _letter(found)
+        stopped = gate.stopped(
+            session,
+            channel=channel,
+            category=found.category,
+            cause_type=found.cause_type,
+            cause_id=found.cause_id,
+            address=letter[0] if letter is not None else None,
+        )
+        if stopped is None:
             break
-        session.flush()
+        _stop(session, found.id, stopped)
     else:
         return None
     if rate is not None and not _may_send(session, channel, rate, instant):
         return None
-    delivery.status, delivery.sender, delivery.sending_since = "sending", sender, instant
-    delivery.attempts += 1
-    delivery.next_attempt_at = instant + timedelta(seconds=settings().lease)
-    attempt = Attempt(id=new_id(), delivery_id=delivery.id, at=instant)
-    session.add(attempt)
+    attempt_id = new_id()
+    queries.take(session, found.id, attempt_id, sender, instant, instant + timedelta(seconds=settings().lease))
+    told = {name: getattr(found, name) for name in queries.TOLD}
+    return Claimed(id=found.id, version=found.version + 1, attempt_id=attempt_id, letter=letter, **told)
+
+
+def _letter(found: sa.Row[Any]) -> tuple[str, str] | None:
+    """Recipient and context of an encrypted row; none if they cannot be decrypted."""
+    try:
+        return unseal(found.recipient.decode()), unseal(found.context.decode())
+    except ValueError:  # not with the keys we have
+        return None
+
+
+def _stop(session: Session, delivery_id: UUID, stopped: gate.Stopped) -> None:
+    delivery = session.get_one(Delivery, delivery_id)
+    delivery.next_attempt_at = stopped.until
+    if stopped.why is not None:
+        delivery.status, delivery.last_error = "cancelled", text(stopped.why)
     session.flush()
-    names = ("id", "version", "cause_id", "cause_type", "channel", "category", "audience", "recipient_key", "about")
-    more = ("occurred_at", "template", "language", "correlation_id", "traceparent")
-    same = {name: getattr(delivery, name) for name in (*names, *more)}
-    return Claimed(**same, attempt_id=attempt.id, letter=letter)
 
 
 def content(session: Session, delivery: Delivery) -> tuple[str, str] | None:
@@ -216,18 +233,13 @@ def content(session: Session, delivery: Delivery) -> tuple[str, str] | None:
     return recipient, context
 
 
-def _due(session: Session, channel: str, instant: datetime) -> Delivery | None:
-    waiting = sa.select(Delivery).where(
-        Delivery.channel == channel, Delivery.status == "pending", Delivery.next_attempt_at <= instant
-    )
-    waiting = waiting.order_by(Delivery.next_attempt_at).limit(1).with_for_update(skip_locked=True)
+def _due(session: Session, channel: str, instant: datetime) -> sa.Row[Any] | None:
     if channel == "webhook":
-        return _due_of_a_subscription(session, waiting, instant)
-    found = (session.scalar(waiting.where(Delivery.category == category)) for category in CATEGORIES)
-    return next((delivery for delivery in found if delivery is not None), None)
+        return _due_of_a_subscription(session, instant)
+    return queries.due(session, channel, instant)
 
 
-def _due_of_a_subscription(session: Session, waiting: sa.Select[Delivery], instant: datetime) -> Delivery | None:
+def _due_of_a_subscription(session: Session, instant: datetime) -> sa.Row[Any] | None:
     """One call at a time to each subscriber, so that a slow one holds up none but itself."""
     key = sa.cast(Subscription.id, sa.Text)
     of_it = sa.exists().where(Delivery.channel == "webhook", Delivery.recipient_key == key)
@@ -250,7 +262,7 @@ def _due_of_a_subscription(session: Session, waiting: sa.Select[Delivery], insta
     )
     if subscriber is None or session.scalar(sa.select(calling)):
         return None
-    return session.scalar(waiting.where(Delivery.recipient_key == subscriber))
+    return queries.due(session, "webhook", instant, subscriber)
 
 
 def _may_send(session: Session, channel: str, rate: float, instant: datetime) -> bool:
@@ -269,6 +281,19 @@ def record(session: Session, claimed: Claimed, outcome: Outcome, sent: Letter | 
     """Keeps what came of an attempt to send the letter and announces a final result. What another sender has done meanwhile stands,
     but an acceptance counts unless the message has come back."""
     reply = outcome.reply or text(outcome.code or "")
+    version = sent.version or None if sent is not None else None
+    same = claimed.id, claimed.attempt_id
+    if outcome.result == "accepted" and queries.deliver(session, *same, now(), reply, outcome.code, version):
+        if claimed.category == "legal":
+            _prove(session, session.get_one(Delivery, claimed.id, populate_existing=True), reply, sent)
+    else:
+        _record_else(session, claimed, outcome, reply, sent)
+    if claimed.channel == "webhook":
+        webhooks.heard(session, UUID(claimed.recipient_key), outcome)
+
+
+def _record_else(session: Session, claimed: Claimed, outcome: Outcome, reply: str, sent: Letter | None) -> None:
+    """What came of an attempt that did not deliver the message, whosesoever doing it was."""
     delivery = session.get_one(Delivery, claimed.id, with_for_update=True)
     attempt = session.get_one(Attempt, claimed.attempt_id)
     attempt.outcome, attempt.code = outcome.result, outcome.code
@@ -277,19 +302,13 @@ def record(session: Session, claimed: Claimed, outcome: Outcome, sent: Letter | 
         delivery.template_version = sent.version
     if delivery.erased_at:  # while it was sent
         session.execute(sa.delete(InAppMessage).where(InAppMessage.id == delivery.id))
-    elif delivery.status in ("delivered", "bounced"):
-        pass
-    elif outcome.result == "accepted":
-        _deliver(session, delivery, reply, sent)
-    elif delivery.version != claimed.version:
+    elif outcome.result == "accepted" or delivery.version != claimed.version:
         pass
     elif outcome.result in ("refused", "unsendable"):
         _fail(session, delivery, reply, outcome.code, sent)
     else:
         _defer(session, delivery, reply, _wait(delivery, outcome), sent)
     session.flush()
-    if delivery.channel == "webhook":
-        webhooks.heard(session, UUID(delivery.recipient_key), outcome)
 
 
 def _wait(delivery: Delivery, outcome: Outcome) -> timedelta:
@@ -367,14 +386,12 @@ def caused_by(cause: Claimed | Delivery) -> Iterator[None]:
         correlation_id.reset(token)
 
 
-def _deliver(session: Session, delivery: Delivery, evidence: str, sent: Letter | None) -> None:
-    instant = now()
-    delivery.status, delivery.delivered_at, delivery.evidence = "delivered", instant, evidence
-    _end(session, delivery)
-    if delivery.category == "legal":
-        proof.seal(session, delivery, "delivered", sent)
-        if delivery.channel in NOTIFYING:
-            _publish(session, MessageDelivered(**_about(delivery), delivered_at=instant, evidence=evidence), delivery)
+def _prove(session: Session, delivery: Delivery, evidence: str, sent: Letter | None) -> None:
+    """That a legal notice was delivered."""
+    proof.seal(session, delivery, "delivered", sent)
+    if delivery.channel in NOTIFYING and delivery.delivered_at is not None:
+        event = MessageDelivered(**_about(delivery), delivered_at=delivery.delivered_at, evidence=evidence)
+        _publish(session, event, delivery)
 
 
 NOTIFYING = ("email",)

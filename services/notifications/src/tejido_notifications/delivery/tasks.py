@@ -14,12 +14,14 @@ import psycopg
 import sqlalchemy as sa
 import structlog
 from opentelemetry.trace import SpanKind
+from sqlalchemy.orm import Session
 
 from tejido_notifications.channels import Channel, Line, Outcome
 from tejido_notifications.channels.configured import channels
 from tejido_notifications.db import database, tx
 from tejido_notifications.delivery import composing, digests, queries, service
 from tejido_notifications.letters.writing import Letter, Unsendable
+from tejido_notifications.settings import settings
 from tejido_shared import telemetry
 from tejido_shared.db import PATIENCE
 
@@ -27,7 +29,8 @@ log = structlog.get_logger()
 SEND_DUE = "notifications.send_due"
 TIMETABLE = {SEND_DUE: 1.0}
 """Seconds between two runs of a task."""
-RUN_SECONDS = 5.0
+RUN_SECONDS = 2.0
+"""As long may anything else wait that this worker has to do."""
 PAUSE = 0.2
 """Seconds after which an idle line looks again."""
 WRITE_DOWN = 45.0
@@ -37,7 +40,8 @@ WRITE_DOWN = 45.0
 def send_due() -> bool:
     """Sends what is due by every channel, for a few seconds at most. Returns whether there may be more to send.
 
-    Each line of a channel is a thread of its own, so that a slow one holds up no other. No transaction is open while another server
+    Each line of a channel is a thread of its own, so that a slow one holds up no other; a run has its share of them, so that they are
+    of several processes and do not wait for each other's Python. No transaction is open while another server
     is spoken to. Every message is sent once, but for one case that nobody can rule out: the server took it and we ended, or the line
     broke, before that was on record. Then it is sent again under the same id.
     """
@@ -54,13 +58,18 @@ def send_due() -> bool:
         lines = [
             partial(_send, name, channel, at_work[name])
             for name, channel in found.items()
-            for _ in range(channel.slots)
+            for _ in range(_share(name, channel))
         ]
         if not lines:
             return False
         with ThreadPoolExecutor(len(lines), thread_name_prefix="line") as pool:
             sending = [pool.submit(line) for line in lines]
         return any(line.result() for line in sending)
+
+
+def _share(name: str, channel: Channel) -> int:
+    """Lines of one run, so that the processes of one worker have all of them together. Only one process may call subscribed systems."""
+    return channel.slots if name == "webhook" else -(-channel.slots // settings().worker_concurrency)
 
 
 def _send(name: str, channel: Channel, at_work: set[int]) -> bool:
@@ -73,65 +82,98 @@ def _send(name: str, channel: Channel, at_work: set[int]) -> bool:
             return False
         with tx() as session:
             service.take_over(session, name, sender.number)
-        until = time.monotonic() + RUN_SECONDS
-        with channel.open() as line:
-            while time.monotonic() < until and sender.held():
-                with tx() as session:
-                    claimed = service.claim(session, name, sender.number, channel.rate)
-                if claimed is None and not at_work:
-                    return False
-                if claimed is None:
-                    time.sleep(PAUSE)
-                    continue
-                with (
-                    _among(at_work, sender.number),
-                    service.caused_by(claimed),
-                    telemetry.span(f"send {claimed.template}", SpanKind.CLIENT, claimed.traceparent),
-                ):
-                    outcome, letter = _attempt(line, claimed)
-                    _write_down(claimed, outcome, letter)
-                    log.info(
-                        "message_attempted",
-                        delivery_id=str(claimed.id),
-                        channel=name,
-                        template=claimed.template,
-                        outcome=outcome.result,
-                        why=outcome.code,
-                    )
-                if not line.usable and outcome.result != "unsendable":
+        try:
+            return _send_until(time.monotonic() + RUN_SECONDS, name, channel, sender, at_work)
+        finally:
+            at_work.discard(sender.number)
+
+
+def _send_until(until: float, name: str, channel: Channel, sender: "_Sender", at_work: set[int]) -> bool:
+    last: _Attempted | None = None  # what came of it is not on record yet
+    with channel.open() as line:
+        while time.monotonic() < until and sender.held():
+            claimed, last = _next(name, channel, sender, last), None
+            if claimed is not None:
+                at_work.add(sender.number)
+                last = _attempt(line, claimed)
+                if not line.usable and last.outcome.result != "unsendable":
+                    _write_down(last)
                     return False  # the server is in trouble: the next run asks it again
+                continue
+            at_work.discard(sender.number)
+            if not at_work:
+                return False
+            time.sleep(PAUSE)
+        if last is not None:
+            _write_down(last)
     return True
 
 
-@contextmanager
-def _among(at_work: set[int], number: int) -> Iterator[None]:
-    at_work.add(number)
-    try:
-        yield
-    finally:
-        at_work.discard(number)
+@dataclass(frozen=True)
+class _Attempted:
+    """What came of an attempt to send a message. `letter`: what was offered."""
+
+    claimed: service.Claimed
+    outcome: Outcome
+    letter: Letter | None
 
 
-def _attempt(line: Line, claimed: service.Claimed) -> tuple[Outcome, Letter | None]:
+def _next(name: str, channel: Channel, sender: "_Sender", last: _Attempted | None) -> service.Claimed | None:
+    """Writes down what came of the last message and claims the next one: in one transaction, for a commit is what takes longest."""
     try:
         with tx() as session:
-            message = composing.message(session, claimed)
-        return line.send(message), message.letter
-    except Unsendable as error:
-        return Outcome("unsendable", service.text(error.code, **error.params), error.code), None
+            if last is not None:
+                _record(session, last)
+            return service.claim(session, name, sender.number, channel.rate)
+    except Exception:
+        if last is None:
+            raise
+    _write_down(last)  # whatever went wrong with the next one
+    return _next(name, channel, sender, None)
 
 
-def _write_down(claimed: service.Claimed, outcome: Outcome, sent: Letter | None) -> None:
+def _attempt(line: Line, claimed: service.Claimed) -> _Attempted:
+    with (
+        service.caused_by(claimed),
+        telemetry.span(f"send {claimed.template}", SpanKind.CLIENT, claimed.traceparent),
+    ):
+        letter: Letter | None = None
+        try:
+            with tx() as session:
+                message = composing.message(session, claimed)
+            letter = message.letter
+            outcome = line.send(message)
+        except Unsendable as error:
+            outcome = Outcome("unsendable", service.text(error.code, **error.params), error.code)
+            letter = None
+        log.info(
+            "message_attempted",
+            delivery_id=str(claimed.id),
+            channel=claimed.channel,
+            template=claimed.template,
+            outcome=outcome.result,
+            why=outcome.code,
+        )
+    return _Attempted(claimed, outcome, letter)
+
+
+def _record(session: Session, attempted: _Attempted) -> None:
+    claimed = attempted.claimed
+    with service.caused_by(claimed), telemetry.span(f"record {claimed.template}", parent=claimed.traceparent):
+        service.record(session, claimed, attempted.outcome, attempted.letter)
+
+
+def _write_down(attempted: _Attempted) -> None:
     """What came of it must not be lost to a database that is started anew meanwhile, or the message would be sent twice."""
     until = time.monotonic() + WRITE_DOWN
     while True:
         try:
             with tx() as session:
-                service.record(session, claimed, outcome, sent)
+                _record(session, attempted)
         except sa.exc.OperationalError:
             if time.monotonic() > until:
                 raise
-            log.info("outcome_waits", delivery_id=str(claimed.id))
+            log.info("outcome_waits", delivery_id=str(attempted.claimed.id))
             time.sleep(0.5)
         else:
             return

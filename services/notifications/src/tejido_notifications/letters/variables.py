@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from types import UnionType
 from typing import Any, NamedTuple, Union, get_args, get_origin
-from urllib.parse import quote
 
 from jinja2 import meta, nodes
 from pydantic import BaseModel
@@ -71,7 +70,7 @@ def fields_of(cause_type: str, context: str, *, withhold: bool = False) -> dict[
         if isinstance(fields.get(name), str):
             fields[name] = one_line(fields[name])
     if "number" in fields:
-        fields["tracking_url"] = f"{settings().common.public_url.rstrip('/')}/seguimiento/{quote(fields['number'])}"
+        fields["tracking_url"] = settings().common.tracking_url(fields["number"])
     return fields | {"office": _office(fields.get("office")), "entity": pack.entity, "texts": pack.texts}
 
 

@@ -13,9 +13,9 @@ from sqlalchemy.orm import Session
 from tejido_requests import documents
 from tejido_requests.audit.queries import history_of
 from tejido_requests.clocks import service as clocks
-from tejido_requests.intake.service import explained, term_in_words, tracking_url
+from tejido_requests.intake.service import explained, term_in_words
 from tejido_requests.models import Attachment, KnownOrganization, ServiceRequest
-from tejido_requests.settings import PACKAGE, jurisdiction
+from tejido_requests.settings import PACKAGE, jurisdiction, settings
 from tejido_shared import i18n
 from tejido_shared.clock import now
 from tejido_shared.jurisdiction import AskedField
@@ -45,7 +45,7 @@ def receipt_pdf(session: Session, request: ServiceRequest) -> bytes:
             zone=pack.zone,
             number=request.number,
             tracking_code=request.tracking_code,
-            tracking_url=tracking_url(request.number),
+            tracking_url=settings().common.tracking_url(request.number),
             received_at=request.received_at,
             issued_at=now(),
             type_name=_name(pack.request_type, retyped["details"]["from"]) if retyped else request.type_name,

@@ -16,7 +16,7 @@ from tejido_requests.desk.routes import found, own
 from tejido_requests.intake import schemas, service
 from tejido_requests.intake.receipts import receipt_pdf
 from tejido_requests.search import queries as requests
-from tejido_requests.settings import PACKAGE, jurisdiction
+from tejido_requests.settings import PACKAGE, jurisdiction, settings
 from tejido_requests.tracking.routes import Code, Number, check_code
 from tejido_shared import i18n, problems
 from tejido_shared.auth import Anybody, Principal
@@ -209,7 +209,7 @@ def receipt_of(session: Any, request: Any) -> schemas.ReceiptOut:
         received_by=(request.received_by_name or request.received_by) if request.verbal else None,
         clock=views.clock_out(session, request, history),
         missing_fields=[schemas.CodeOut(code=asked.code, name=asked.name) for asked in service.missing_fields(request)],
-        tracking_url=service.tracking_url(request.number),
+        tracking_url=settings().common.tracking_url(request.number),
     )
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import lru_cache
 from typing import Any
-from urllib.parse import quote
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 import sqlalchemy as sa
@@ -21,7 +20,7 @@ from tejido_requests.clocks import service as clocks
 from tejido_requests.intake.schemas import Petitioner
 from tejido_requests.models import ReceiptCounter, ServiceRequest
 from tejido_requests.search.tokens import tokens_of
-from tejido_requests.settings import PACKAGE, jurisdiction, settings
+from tejido_requests.settings import PACKAGE, jurisdiction
 from tejido_shared import contracts, deadlines, i18n
 from tejido_shared.clock import now
 from tejido_shared.deadlines import Calendar, Deadline
@@ -375,11 +374,6 @@ def missing_fields(request: ServiceRequest) -> list[AskedField]:
     required = [field for field in asked if field.required]
     given = json.loads(request.answers_given) if required and request.answers_given else {}
     return [field for field in required if field.code not in given]
-
-
-def tracking_url(number: str) -> str:
-    """Where citizens follow a request. Without the code, which opens it."""
-    return f"{settings().common.public_url.rstrip('/')}/seguimiento/{quote(number, safe='')}"
 
 
 def tokens_of_request(request: ServiceRequest) -> list[str]:

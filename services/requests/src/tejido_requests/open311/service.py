@@ -175,7 +175,7 @@ def _notice(request: ServiceRequest) -> str:
             article=request.term_article,
             day=format_date(request.due_date, "long", request.language),
         ),
-        i18n.text(PACKAGE, "open311.notice.tracking", url=intake.tracking_url(request.number)),
+        i18n.text(PACKAGE, "open311.notice.tracking", url=settings().common.tracking_url(request.number)),
     ]
     if request.latitude is not None and not request.confidential:
         told.append(i18n.text(PACKAGE, "open311.notice.published"))
