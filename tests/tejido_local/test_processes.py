@@ -2,8 +2,10 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tejido_local.processes import Program, Supervisor, free_port, leftovers, port_is_free, wait_until
+from tejido_local.processes import Program, Supervisor, answers, free_port, leftovers, port_is_free, wait_until
 
 SERVES = """
 import http.server, os, sys
@@ -167,3 +169,20 @@ with Supervisor(Path({str(tmp_path)!r}) / "run", Path({str(tmp_path)!r}) / "log"
     assert len(leftovers(tmp_path / "run")) == 1  # the one that ignores it
     with Supervisor(tmp_path / "run", tmp_path / "log", lambda *_, **__: None):
         assert leftovers(tmp_path / "run") == []
+
+
+def test_somebody_who_speaks_no_http_is_not_ready() -> None:
+    """As a connection to a port of nobody's that happened to get the same port, which hears itself."""
+
+    def echo() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.sendall(connection.recv(1000))
+
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        echoing = threading.Thread(target=echo)
+        echoing.start()
+        assert not answers(f"http://127.0.0.1:{listener.getsockname()[1]}/health/ready")
+        echoing.join()

@@ -14,6 +14,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from tejido_notifications.channels.configured import channels
+from tejido_notifications.delivery import tasks
 from tejido_notifications.events import HANDLERS
 from tejido_notifications.settings import settings
 from tejido_shared import contracts
@@ -105,6 +106,7 @@ def mail_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[MailServer]:
     monkeypatch.setattr(
         channels()["email"], "slots", 1
     )  # one line, or what is scripted would meet whichever comes first
+    monkeypatch.setattr(tasks, "RUN_SECONDS", 60.0)  # one run sends all that is due, on a slow machine too
     yield server
     server.stop()
 

@@ -9,6 +9,7 @@ thread, for a fork keeps only one.
 import contextlib
 import ctypes
 import gc
+import http.client
 import importlib
 import multiprocessing
 import os
@@ -18,7 +19,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -362,7 +362,7 @@ def answers(url: str) -> bool:
         # The default opener would send even loopback requests through a proxy of the environment.
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=2) as response:
             return bool(response.status == 200)
-    except (OSError, urllib.error.URLError):
+    except (OSError, http.client.HTTPException):  # nobody, or somebody who speaks no HTTP
         return False
 
 

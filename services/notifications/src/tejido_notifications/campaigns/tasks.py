@@ -8,7 +8,7 @@ from tejido_notifications.db import tx
 ADVANCE = "notifications.advance_campaigns"
 TIMETABLE = {ADVANCE: 2.0}
 """Seconds between two runs."""
-RUN_SECONDS = 1.0
+RUN_SECONDS = 2.0
 
 
 def advance() -> bool:

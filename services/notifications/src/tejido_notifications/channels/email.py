@@ -364,5 +364,7 @@ def _words(code: int, reply: bytes | str, recipient: str) -> str:
     """The server's reply on one line, without the addresses it may repeat, nor the recipient's name in one."""
     text = one_line(_bytes(reply).decode(errors="replace"))
     text = re.sub(r"\S*@\S*", "…", text)
-    text = re.sub(rf"(?<!\w){re.escape(recipient.rpartition('@')[0])}(?!\w)", "…", text, flags=re.IGNORECASE)
+    name = recipient.rpartition("@")[0]
+    if name.casefold() in text.casefold():  # to read the pattern takes as long as the rest of what is done with a reply
+        text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "…", text, flags=re.IGNORECASE)
     return f"{code} {text}"[:500].strip()

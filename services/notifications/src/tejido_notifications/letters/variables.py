@@ -76,7 +76,9 @@ def fields_of(cause_type: str, context: str, *, withhold: bool = False) -> dict[
 
 def one_line(text: str) -> str:
     """The text without line ends and other control characters: nothing in it can begin a new header."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else " " for c in text)
+    return " ".join(text.split())
 
 
 def documented(cause_type: str) -> Iterator[Variable]:
