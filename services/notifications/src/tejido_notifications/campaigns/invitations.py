@@ -1,5 +1,7 @@
 """A call's meeting as a file for the recipient's calendar (RFC 5545, RFC 5546)."""
 
+from functools import lru_cache
+
 import icalendar
 
 from tejido_notifications.channels import Attached
@@ -21,6 +23,7 @@ def attached(cause_type: str, context: str) -> tuple[Attached, ...]:
     return (Attached("convocatoria.ics", MEDIA_TYPE, calendar(str(call.campaign_id), call.meeting)),)
 
 
+@lru_cache(maxsize=64)  # it takes longer to make than the letter to send
 def calendar(campaign_id: str, meeting: Meeting) -> bytes:
     """One event in the municipality's own time. Every letter of a campaign names the same one, so that it is kept once."""
     entity, zone = jurisdiction().entity, jurisdiction().zone

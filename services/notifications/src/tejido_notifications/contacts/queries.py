@@ -59,6 +59,8 @@ _KNOWN = (
     .order_by((_contact.c.kind == "person").desc().nulls_last(), _address.c.verified_at, _address.c.id)
 )
 
+_TOKEN = sa.select(_address.c.unsubscribe_token).where(_is_marked, _address.c.contact_id.is_(None)).limit(1)
+
 
 def opted_out(session: Session, marks: Collection[bytes]) -> list[str]:
     query = sa.select(OptOut.category).join(Address, Address.id == OptOut.address_id)
@@ -73,6 +75,11 @@ def trusted() -> sa.ColumnElement[bool]:
 def nobodys(session: Session, marks: Collection[bytes]) -> Address | None:
     """The row that holds what is known of the address itself, whosesoever it is."""
     return session.scalar(sa.select(Address).where(marked(marks), Address.contact_id.is_(None)).limit(1))
+
+
+def unsubscribe_token(session: Session, marks: Collection[bytes]) -> str | None:
+    """That of the address itself; none if nothing is known of it yet."""
+    return session.scalar(_TOKEN, {"marks": list(marks)})
 
 
 def mark_in_use(session: Session, marks: Sequence[bytes]) -> bytes:

@@ -119,7 +119,8 @@ def bounced(session: Session, fingerprint: bytes, reason: str, channel: str = ""
 
 def unsubscribe_url(session: Session, channel: str, address: str) -> str:
     """Where whoever reads a message at this address says that they want no more calls. The same whenever it is asked for."""
-    token = _nobodys(session, channel, address).unsubscribe_token
+    token = queries.unsubscribe_token(session, marks(channel, address))
+    token = token or _nobodys(session, channel, address).unsubscribe_token
     return f"{settings().common.public_url.rstrip('/')}/notifications/v1/unsubscribe/{token}"
 
 

@@ -31,7 +31,7 @@ class VerificationCode(BaseModel):
     minutes: int
 
 
-class Meeting(BaseModel):
+class Meeting(BaseModel, frozen=True):
     """A date that a call invites to."""
 
     summary: str
