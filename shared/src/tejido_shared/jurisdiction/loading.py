@@ -25,6 +25,7 @@ from tejido_shared.jurisdiction.models import (
     Texts,
 )
 from tejido_shared.jurisdiction.pack import Head, Jurisdiction
+from tejido_shared.jurisdiction.register import Register
 from tejido_shared.jurisdiction.routing import RoutingRule
 from tejido_shared.jurisdiction.values import Coded, Frozen
 
@@ -104,6 +105,7 @@ class _Loader:
         reminders = self._toml("reminders.toml", _RemindersFile)
         routing = self._toml("routing.toml", _RoutingFile, optional=True)
         retention = self._toml("retention.toml", _RetentionFile, optional=True)
+        registration = self._toml("registration.toml", Register)
         texts = self._toml("texts.toml", Texts)
         closures = self._closures()
         messages = self._messages()
@@ -141,12 +143,14 @@ class _Loader:
             self._known(f"{where}.office", "unknown_office", (rule.office,), office_codes)
         if retention:
             self._retention(retention, type_codes)
+        if registration:
+            self._registration(registration, _codes_of(organizations.organization_type) if organizations else None)
 
         if (
             self.problems
             or closures is None
             or not (head and roles and offices and organizations and requests and texts)
-            or not (channels and areas and procedure and reminders and routing and retention)
+            or not (channels and areas and procedure and reminders and routing and retention and registration)
         ):
             heading = self._say("heading", path=self.path, count=len(self.problems))
             raise JurisdictionError(heading, self.problems)
@@ -164,6 +168,7 @@ class _Loader:
             reminders=reminders.reminder,
             routing=routing.rule,
             retention=retention.rule,
+            registration=registration,
             texts=texts,
             messages=messages,
         )
@@ -205,6 +210,28 @@ class _Loader:
                 if code in named:
                     self._problem(f"{where}.types", "repeated_type" if code else "two_general_rules", value=code)
                 named.add(code)
+
+    def _registration(self, file: Register, types: Set[str] | None) -> None:
+        name = "registration.toml"
+        for list_name, items in (
+            ("document_type", file.document_type),
+            ("purpose", file.purpose),
+            ("theme", file.theme),
+            ("population", file.population),
+        ):
+            self._codes(f"{name}: {list_name}", items)
+        documents = _codes_of(file.document_type)
+        for index, asked in enumerate(file.documents_asked):
+            self._known(f"{name}: documents_asked[{index}].documents", "unknown_document", asked.documents, documents)
+            self._known(f"{name}: documents_asked[{index}].types", "unknown_organization_type", asked.types, types)
+        for index, purpose in enumerate(file.purpose):
+            where = f'{name}: purpose[{index}] "{purpose.code}"'
+            self._known(f"{where}.documents", "unknown_document", purpose.documents, documents)
+            self._known(f"{where}.types", "unknown_organization_type", purpose.types, types)
+        steps = Counter((step.before, step.after) for step in file.transition)
+        for index, step in enumerate(file.transition):
+            if steps[step.before, step.after] > 1:
+                self._problem(f"{name}: transition[{index}]", "repeated_transition")
 
     def _read(self, name: str, optional: bool = False) -> str | None:
         try:

@@ -34,6 +34,7 @@ class Role(StrEnum):
     OFFICER = "officer"
     HEAD = "head"
     REGISTRAR = "registrar"
+    REGISTER_AUTHORITY = "register_authority"
     PROJECT_EVALUATOR = "project_evaluator"
     SUPERVISOR = "supervisor"
     AUDITOR = "auditor"

@@ -25,6 +25,7 @@ from tejido_shared.jurisdiction.models import (
     Texts,
 )
 from tejido_shared.jurisdiction.numbers import ReceiptPattern, same_series
+from tejido_shared.jurisdiction.register import DocumentType, MandateTerm, Purpose, Register
 from tejido_shared.jurisdiction.routing import Router, RoutingRule
 from tejido_shared.jurisdiction.values import Code, Coded, Country, Day, Frozen, LocaleCode, Text, TimeZone
 
@@ -70,6 +71,7 @@ class Jurisdiction(Head):
     reminders: tuple[Reminder, ...]
     routing: tuple[RoutingRule, ...]
     retention: tuple[RetentionRule, ...]
+    registration: Register
     texts: Texts
     messages: dict[str, str]
     """Mail texts of the municipality that replace the default ones, by file name."""
@@ -118,6 +120,17 @@ class Jurisdiction(Head):
 
     def organization_type(self, code: str) -> OrganizationType:
         return _find(self.organization_types, code)
+
+    def document_type(self, code: str) -> DocumentType:
+        return _find(self.registration.document_type, code)
+
+    def purpose(self, code: str) -> Purpose:
+        return _find(self.registration.purpose, code)
+
+    def mandate_term(self, type_code: str) -> MandateTerm | None:
+        """When the law has the mandates of this type begin; none where it leaves that to the organization."""
+        grade = self.organization_type(type_code).grade
+        return next((term for term in self.registration.mandate_term if grade in term.grades), None)
 
     def request_type(self, code: str) -> RequestType:
         return _find(self.request_types, code)
