@@ -13,7 +13,17 @@ from uuid import UUID
 import pytest
 from pydantic import BaseModel
 
-from tejido_shared.contracts import EVENTS, CountedDay, Envelope, Event, as_markdown, envelope_of, event_in
+from tejido_shared.contracts import (
+    EVENTS,
+    AskedItem,
+    CountedDay,
+    Envelope,
+    Event,
+    Standing,
+    as_markdown,
+    envelope_of,
+    event_in,
+)
 
 GOLDEN = Path(__file__).parent / "golden"
 ROOT = Path(__file__).parent.parent.parent
@@ -33,6 +43,8 @@ def _sample(model: type[BaseModel]) -> dict[str, object]:
                 CountedDay(day=date(2026, 3, 28), why_not="fin de semana"),
                 CountedDay(day=date(2026, 3, 30), ordinal=1),
             ]
+        elif "Standing" in kind or "AskedItem" in kind:
+            values[name] = [_sample(Standing if "Standing" in kind else AskedItem)]
         elif "list[str]" in kind:
             values[name] = [f"{name} ñ"]
         elif "AwareDatetime" in kind:

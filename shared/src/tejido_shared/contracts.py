@@ -47,8 +47,21 @@ class Event(BaseModel):
     """Name of the field that holds the entity's key."""
 
 
+class Standing(BaseModel):
+    """Whether an organization may do something on the day the event was written, and if not, why."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    purpose: str = Field(description="Code of the jurisdiction's purpose: apply, sign …")
+    allowed: bool
+    reasons: list[str] = Field(default_factory=list, description="Codes of why not: mandate_expired …")
+
+
 class OrganizationChanged(Event):
-    """An organization was registered, or what others know of it changed. Carries the whole public state."""
+    """An organization was registered, or what others know of it changed. Carries the whole public state.
+
+    After a merge the absorbed one has the status `merged` and says where it lives on; undone, it is what it was before.
+    """
 
     type = "registry.organization_changed"
     subject = "organization_id"
@@ -60,6 +73,116 @@ class OrganizationChanged(Event):
     status: str = Field(description="Registration status: registered, inactive, suspended, cancelled …")
     territory: str | None = Field(None, description="Code of the part of the town it is in")
     themes: list[str] = Field(default_factory=list, description="What it works on")
+    legal_status: str | None = Field(None, description="What it is before the law; none if nobody said")
+    mandate_status: str = Field("unknown", description="current, expiring, expired, vacant or unknown")
+    mandate_until: date | None = Field(None, description="Last day of whoever signs for it")
+    freshness: str = Field("never", description="verified, due, stale or never")
+    standing: list[Standing] = Field(default_factory=list, description="What it may do, by purpose")
+    merged_into: UUID | None = Field(None, description="The organization it was found to be")
+
+
+class OrganizationApplicationReceived(Event):
+    """An organization filed an application with the register, which has a number and a term."""
+
+    type = "registry.application_received"
+    subject = "application_id"
+
+    application_id: UUID
+    organization_id: UUID
+    number: str
+    kind: str = Field(description="registration or annual_filing")
+    organization_name: str
+    received_at: AwareDatetime
+    due_date: date = Field(description="Last day to decide")
+    term: str = Field(description="The term in words: 15 días hábiles")
+    article: str = Field(description="Legal source of the term")
+    language: str = "es"
+    recipient_name: Sealed | None = None
+    recipient_email: Sealed | None = None
+
+
+class AskedItem(BaseModel):
+    """What an organization is asked to correct."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str = Field(description="The field or document, in words")
+    reason: Sealed
+
+
+class OrganizationCorrectionAsked(Event):
+    """The register asked an organization to correct items of its application."""
+
+    type = "registry.correction_asked"
+    subject = "application_id"
+
+    application_id: UUID
+    organization_id: UUID
+    number: str
+    kind: str = Field(description="registration or annual_filing")
+    organization_name: str
+    items: list[AskedItem]
+    until: date
+    language: str = "es"
+    recipient_name: Sealed | None = None
+    recipient_email: Sealed | None = None
+
+
+class OrganizationApplicationDecided(Event):
+    """The register decided an application."""
+
+    type = "registry.application_decided"
+    subject = "application_id"
+
+    application_id: UUID
+    organization_id: UUID
+    number: str
+    kind: str = Field(description="registration or annual_filing")
+    organization_name: str
+    organization_number: str
+    result: str = Field(description="accepted, rejected or withdrawn")
+    reasons: Sealed | None = None
+    next_filing_on: date | None = Field(None, description="Last day of the next annual filing")
+    language: str = "es"
+    recipient_name: Sealed | None = None
+    recipient_email: Sealed | None = None
+
+
+class OrganizationStatusChanged(Event):
+    """An act or a date moved an organization that was registered: suspended, cancelled, inactive, registered again."""
+
+    type = "registry.status_changed"
+    subject = "organization_id"
+
+    organization_id: UUID
+    organization_name: str
+    organization_number: str
+    before: str = Field(description="Registration status before")
+    after: str = Field(description="registered, inactive, suspended, cancelled or withdrawn")
+    until: date | None = Field(None, description="Last day of a suspension")
+    act: str | None = Field(None, description="Number and day of the authority's act")
+    reasons: Sealed | None = None
+    language: str = "es"
+    recipient_name: Sealed | None = None
+    recipient_email: Sealed | None = None
+
+
+class OrganizationRenewalDue(Event):
+    """A mandate or an annual filing of an organization ends soon. Told once for each date and number of days."""
+
+    type = "registry.renewal_due"
+    subject = "organization_id"
+
+    organization_id: UUID
+    organization_name: str
+    organization_number: str
+    kind: str = Field(description="mandate or filing")
+    due_on: date
+    days: int = Field(description="Days left")
+    grace_until: date | None = Field(None, description="Of a filing: the day before it becomes inactive")
+    language: str = "es"
+    recipient_name: Sealed | None = None
+    recipient_email: Sealed | None = None
 
 
 class ProjectPresented(Event):
@@ -318,6 +441,17 @@ class MessageFailed(Event):
     reason: str
 
 
+class OrganizationUnreachable(Event):
+    """A message for an organization came back, or could not be delivered because nobody is at its address."""
+
+    type = "notifications.organization_unreachable"
+    subject = "organization_id"
+
+    organization_id: UUID
+    channel: str = "email"
+    at: AwareDatetime
+
+
 def _kinds(of: type[Event]) -> list[type[Event]]:
     return [kind for event in of.__subclasses__() for kind in ([event] if "type" in vars(event) else _kinds(event))]
 
@@ -326,6 +460,11 @@ EVENTS: dict[str, type[Event]] = {event.type: event for event in _kinds(Event)}
 
 LISTENERS: dict[type[Event], Annotated[tuple[str, ...], "names of services"]] = {
     OrganizationChanged: ("projects", "requests", "notifications"),
+    OrganizationApplicationReceived: ("notifications",),
+    OrganizationCorrectionAsked: ("notifications",),
+    OrganizationApplicationDecided: ("notifications",),
+    OrganizationStatusChanged: ("notifications",),
+    OrganizationRenewalDue: ("notifications",),
     ProjectPresented: ("requests", "notifications"),
     ProjectStageChanged: ("requests", "notifications"),
     RequestSubmitted: ("notifications",),
@@ -341,6 +480,7 @@ LISTENERS: dict[type[Event], Annotated[tuple[str, ...], "names of services"]] = 
     RequestErased: ("notifications",),
     MessageDelivered: ("requests",),
     MessageFailed: ("requests",),
+    OrganizationUnreachable: ("registry",),
 }
 """Who listens to whom. The publisher is the first word of the event's type."""
 
