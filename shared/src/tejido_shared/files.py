@@ -245,6 +245,28 @@ class Store:
 
         return content()
 
+    def renew(self, key: UUID) -> bool:
+        """Encrypts a file anew with the first of the data keys; False if it is so already. Readers meanwhile get the one or the other.
+
+        Raises `FileNotFoundError` and `Altered`.
+        """
+        with _reached():
+            stream = obstore.get(self._objects, self._path(key)).stream(min_chunk_size=CHUNK)
+            sealed, _ = next(_sealed_chunks(stream))
+        first = Fernet(self._settings.data_key.get_secret_value().split(",")[0].strip())
+        with suppress(InvalidToken):
+            first.decrypt(base64.urlsafe_b64encode(sealed))
+            return False
+        with tempfile.SpooledTemporaryFile(max_size=CHUNK) as file:
+            for piece in self.read(key):
+                file.write(piece)
+            with _reached():
+                obstore.put(
+                    self._objects, self._path(key), self._sealed(key, file), use_multipart=True, max_concurrency=1
+                )
+                self._make_durable(key)
+        return True
+
     def rescan(self, key: UUID) -> datetime:
         """Scans what is kept; the instant at which it was found clean, for its row.
 

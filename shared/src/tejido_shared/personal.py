@@ -44,6 +44,23 @@ def unseal(token: str) -> str:
         raise ValueError("sealed with a key that is not configured, or altered") from None
 
 
+@cache
+def _first_key() -> Fernet:
+    return Fernet(data_keys()[0])
+
+
+def renew(token: str) -> str | None:
+    """What `seal` made, encrypted with the first of our keys; None if it is so already. Raises `ValueError` as `unseal` does."""
+    try:
+        _first_key().decrypt(token.encode())
+    except InvalidToken:
+        try:
+            return _keys().rotate(token.encode()).decode()
+        except InvalidToken:
+            raise ValueError("sealed with a key that is not configured, or altered") from None
+    return None
+
+
 class Personal(TypeDecorator[str]):
     """A text column whose value is encrypted in the database and plain in Python. It can be neither searched nor sorted."""
 

@@ -28,9 +28,13 @@ from tejido_shared.inbox import Handler
 
 def _remember_organization(session: Session, event: OrganizationChanged, envelope: Envelope) -> None:
     row = insert(KnownOrganization).values(
-        id=event.organization_id, version=envelope.subject_version, number=event.number, name=event.name
+        id=event.organization_id,
+        version=envelope.subject_version,
+        number=event.number,
+        name=event.name,
+        merged_into=event.merged_into,
     )
-    newer = {name: row.excluded[name] for name in ("version", "number", "name")}
+    newer = {name: row.excluded[name] for name in ("version", "number", "name", "merged_into")}
     session.execute(
         row.on_conflict_do_update(
             index_elements=["id"], set_=newer, where=row.excluded.version > KnownOrganization.version

@@ -479,11 +479,15 @@ class KnownOrganization(Base):
     """What this service knows of an organization, from events of the registry."""
 
     __tablename__ = "known_organization"
+    __table_args__ = (
+        Index("ix_known_organization_merged_into", "merged_into", postgresql_where=text("merged_into is not null")),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     version: Mapped[int]
     number: Mapped[str]
     name: Mapped[str]
+    merged_into: Mapped[UUID | None] = mapped_column(comment="The organization it was found to be")
 
 
 class KnownProject(Base):

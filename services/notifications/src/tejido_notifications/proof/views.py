@@ -2,18 +2,25 @@
 
 import json
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from babel.dates import format_date, format_time
 
 from tejido_notifications.models import Proof
 from tejido_notifications.proof import schemas, service
-from tejido_notifications.proof.document import pdf
 from tejido_notifications.settings import jurisdiction, settings
-from tejido_shared import i18n
+from tejido_shared import i18n, typesetting
 from tejido_shared.refusals import Refused
+from tejido_shared.typesetting import Block
 
 PACKAGE = "tejido_notifications"
+
+
+class Words(typesetting.Words):
+    """Texts `proof.…` of this service."""
+
+    package: ClassVar[str] = PACKAGE
+    prefix: ClassVar[str] = "proof"
 
 
 def proof_out(proof: Proof) -> schemas.ProofOut:
@@ -76,32 +83,40 @@ def document(proof: Proof) -> bytes:
         "sealed_at": _instant(record["sealed_at"]),
     }
     url = settings().common.public_url.rstrip("/")
-    return pdf(
-        language=i18n.language.get(),
-        country=jurisdiction().country,
-        entity=jurisdiction().entity,
-        at=proof.at,
-        title=_say(f"title.{record['result']}"),
-        subtitle=_say(f"subtitle.{record['result']}"),
-        footer=f"{jurisdiction().entity.short_name} · {record['message_id']}",
-        page=_say("page"),
-        facts=_rows(facts),
-        letter={
-            "heading": _say("text"),
-            "words": sent["text"] if sent else _say("nothing_sent_why"),
-            "note": _say("text_sha256", sha256=sent["sha256"]) if sent else "",
-        },
-        attempts={
-            "heading": _say("attempts"),
+    steps = [_say(f"verify.{step}", url=url, message_id=str(record["message_id"])) for step in (1, 2, 3)]
+    blocks: list[Block] = [
+        {"kind": "boxed", "rows": _rows(facts)},
+        _heading("attempts"),
+        {
+            "kind": "log",
             "columns": [_say(f"attempts.{name}") for name in ("at", "outcome", "reply")],
             "rows": attempts,
         },
-        seal={"heading": _say("seal"), "rows": _rows(seal)},
-        verifying={
-            "heading": _say("verify"),
-            "steps": [_say(f"verify.{step}", url=url, message_id=str(record["message_id"])) for step in (1, 2, 3)],
-        },
+        _heading("text"),
+        {"kind": "quoted", "text": sent["text"] if sent else _say("nothing_sent_why")},
+    ]
+    if sent:
+        blocks.append({"kind": "small", "text": _say("text_sha256", sha256=sent["sha256"])})
+    blocks += [
+        _heading("seal"),
+        {"kind": "fields", "rows": _rows(seal)},
+        _heading("verify"),
+        {"kind": "numbered", "items": steps},
+    ]
+    pack = jurisdiction()
+    return typesetting.pdf(
+        Words("en" if i18n.language.get() == "en" else "es", pack.country),
+        pack.entity,
+        title=_say(f"title.{record['result']}"),
+        subtitle=_say(f"subtitle.{record['result']}"),
+        footer=f"{pack.entity.short_name} · {record['message_id']}",
+        blocks=blocks,
+        at=proof.at,
     )
+
+
+def _heading(code: str) -> Block:
+    return {"kind": "heading", "text": _say(code)}
 
 
 def _rows(values: dict[str, str | None]) -> list[list[str]]:

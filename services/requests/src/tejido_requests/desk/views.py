@@ -15,6 +15,7 @@ from tejido_requests.clocks import views
 from tejido_requests.desk.schemas import CompletionOut, DraftOut, PartialAnswer, RequestOut
 from tejido_requests.intake.schemas import Petitioner
 from tejido_requests.models import Draft, HistoryEntry, ServiceRequest
+from tejido_requests.organizations import survivor
 from tejido_requests.search.schemas import RequestSummary
 from tejido_requests.search.views import summary_fields
 
@@ -49,7 +50,9 @@ def whole(session: Session, request: ServiceRequest) -> RequestOut:
         # The names of documents are the petitioner's own words: how many there are is what is left of them.
         attachments=[None] * len(request.attachments) if request.confidential else request.attachments,
         petitioner=None if request.confidential else petitioner_of(request),
-        organization_id=None if request.confidential else request.organization_id,
+        organization_id=None
+        if request.confidential or request.organization_id is None
+        else survivor(session, request.organization_id),
         answers=json.loads(request.answers_given) if request.answers_given else {},
         clock=clock,
         clocks=views.running(found),

@@ -5,15 +5,13 @@ Sources: Ley 1755/2015 (CPACA) arts. 15, 16 and 20; Decreto 1166/2016 (DUR 1069/
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from io import BytesIO
 from typing import Literal
 from zoneinfo import ZoneInfo
-
-import segno
 
 from tejido_requests.documents.typesetting import Block, Language, Words, pdf
 from tejido_shared.contracts import CountedDay
 from tejido_shared.jurisdiction.models import Entity
+from tejido_shared.typesetting import qr
 
 
 @dataclass(frozen=True)
@@ -127,8 +125,6 @@ def receipt(of: Receipt) -> bytes:
 
 
 def _panel(of: Receipt, words: Words) -> Block:
-    svg = BytesIO()
-    segno.make_qr(of.tracking_url, error="m").save(svg, kind="svg", border=2, dark="#000000", light="#ffffff")
     return {
         "kind": "panel",
         "label": words.say("receipt.number"),
@@ -139,7 +135,7 @@ def _panel(of: Receipt, words: Words) -> Block:
             [words.say("receipt.due"), words.day(of.term.due_date)],
             [words.say("receipt.channel"), of.channel],
         ],
-        "qr": svg.getvalue().decode(),
+        "qr": qr.svg(of.tracking_url),
         "qr_alt": words.say("receipt.qr_alt", url=of.tracking_url),
         "qr_caption": words.say("receipt.qr_caption"),
         "url": of.tracking_url,

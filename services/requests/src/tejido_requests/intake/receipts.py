@@ -15,6 +15,7 @@ from tejido_requests.audit.queries import history_of
 from tejido_requests.clocks import service as clocks
 from tejido_requests.intake.service import explained, term_in_words
 from tejido_requests.models import Attachment, KnownOrganization, ServiceRequest
+from tejido_requests.organizations import survivor
 from tejido_requests.settings import PACKAGE, jurisdiction, settings
 from tejido_shared import i18n
 from tejido_shared.clock import now
@@ -97,7 +98,7 @@ def _organization(session: Session, request: ServiceRequest, language: Language)
     """Name and number in the register. One that is not known, for the registry may be away or late, is said to be unconfirmed."""
     if request.organization_id is None:
         return None
-    known = session.get(KnownOrganization, request.organization_id)
+    known = session.get(KnownOrganization, survivor(session, request.organization_id))
     if known is None:
         return i18n.text(PACKAGE, "document.receipt.organization_unknown", language, id=request.organization_id)
     return f"{known.name} ({known.number})"

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import re
 import tempfile
 from collections.abc import Generator, Iterator
 from datetime import date, datetime
@@ -19,15 +18,13 @@ from tejido_requests.settings import PACKAGE, jurisdiction
 from tejido_shared import i18n
 from tejido_shared.clock import now
 from tejido_shared.refusals import Refused
+from tejido_shared.spreadsheets import MARK, defused
 
 MOST_ROWS_OF_A_SHEET = 1_048_575
 """Excel's rows, less the one with the headings."""
 _BATCH = 500
 _CHUNK = 1 << 16
 _IN_MEMORY = 8 << 20
-_FORMULA = re.compile(r"^(?=[\t\r\n])|(?:^|(?<=[;\t\r\n]))(?=[^\S\t\r\n]*[=+\-@])")
-"""Where a spreadsheet would compute. Not only at the beginning: where a comma separates decimals it takes `;` and not `,` for the end of a
-cell, sees no quotes, and then a new line is a new row."""
 _PLAIN = (
     *("number", "received_at", "type_name", "office", "channel", "verbal", "area", "status", "assignee", "due_date"),
     *("overdue", "extended_by", "answer_number", "answered_at", "notified_at", "closed_at", "on_time", "priority"),
@@ -83,7 +80,7 @@ class _Table:
         if isinstance(value, datetime):
             return value.astimezone(self._zone).replace(microsecond=0, tzinfo=None)
         if isinstance(value, str):
-            return _FORMULA.sub("'", self._words.get(name, {}).get(value, value))
+            return defused(self._words.get(name, {}).get(value, value))
         return value  # type: ignore[no-any-return]
 
 
@@ -103,7 +100,7 @@ def _csv(rows: sa.Select[Any], table: _Table) -> Generator[bytes, None, None]:
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(table.headings)
-    yield b"\xef\xbb\xbf" + text.getvalue().encode()
+    yield MARK + text.getvalue().encode()
     with tx() as session:
         for batch in _read(session, rows):
             text = io.StringIO()

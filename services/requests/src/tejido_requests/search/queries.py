@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, aliased
 
 from tejido_requests.calendars import queries as calendars
 from tejido_requests.models import SavedView, ServiceRequest
+from tejido_requests.organizations import family
 from tejido_requests.search.schemas import Counts, RequestFilter
 from tejido_requests.search.tokens import asked_for
 from tejido_requests.settings import jurisdiction
@@ -78,10 +79,11 @@ def _conditions(
     for name in ("status", "office", "request_type", "channel", "area"):
         if wanted := getattr(asked, name):
             found.append(getattr(ServiceRequest, name).in_(wanted))
-    for name in ("project_id", "organization_id", "parent_id", "priority", "anonymous", "confidential", "on_time"):
+    for name in ("project_id", "parent_id", "priority", "anonymous", "confidential", "on_time"):
         if (value := getattr(asked, name)) is not None:
             found.append(getattr(ServiceRequest, name) == value)
     if asked.organization_id is not None:
+        found.append(ServiceRequest.organization_id.in_(family(session, asked.organization_id)))
         found.append(~ServiceRequest.confidential)  # it may be who asks
     if asked.assignee is not None:
         subject = principal.subject if asked.assignee == "me" else asked.assignee
