@@ -13,10 +13,10 @@ import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
-from tejido_registry import commands, imports
 from tejido_registry.app import create_app
 from tejido_registry.db import database, tx
 from tejido_registry.events import HANDLERS
+from tejido_registry.imports import commands, running
 from tejido_registry.models import ExternalReference, HistoryEntry, Organization
 from tejido_registry.settings import settings
 from tejido_shared import seam
@@ -278,8 +278,7 @@ def test_limits(api: TestClient, registrar: dict[str, str], monkeypatch: pytest.
 
 
 def test_one_import_at_a_time(api: TestClient, registrar: dict[str, str]) -> None:
-    with tx() as session:
-        imports.run(session, "otro", imports.Reading(), None)
+    with running.alone(database):
         answer = _post(api, registrar, _csv(ROWS))
         assert (answer.status_code, answer.json()["type"]) == (409, "urn:tejido:problem:import_running")
         assert _report(api, registrar, _csv(ROWS), dry_run=True)["created"] == 2
@@ -297,7 +296,7 @@ def test_only_some_rows_decimal_commas_and_workbook_numbers(api: TestClient, reg
     rows.append(["Mal", "Tucumán", "S/D", "-65,2", ""])
     report = _report(api, registrar, _xlsx(rows), mapping)
     assert (report["rows"], report["created"], _problems(report)) == (2, 1, [(4, "latitude", "float_type")])
-    [item] = api.get("/v1/organizations").json()["items"]
+    [item] = api.get("/v1/organizations", headers=registrar).json()["items"]
     assert (item["latitude"], item["longitude"], item["locality"]) == (-26.8, -65.2, "5001")
     assert item["organization_type"] == "foundation"
 

@@ -4,16 +4,18 @@ A flaw is a pair of field and code; the code's text is `field.<code>` in the cat
 """
 
 import re
+import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import phonenumbers
 from stdnum.ar import cuit
 from stdnum.co import nit
 from stdnum.exceptions import ValidationError as StdnumError
 
-from tejido_registry.schemas import ContactIn, IdentifierIn
+from tejido_registry.schemas import BranchIn, ContactIn, IdentifierIn
 from tejido_shared.jurisdiction import IdentifierScheme, Jurisdiction, OrganizationType
+from tejido_shared.jurisdiction.values import Coded
 
 Flaw = tuple[str, str]
 CUIT, NIT = "AR-CUIT", "CO-NIT"
@@ -60,6 +62,44 @@ def contacts(pack: Jurisdiction, given: Sequence[ContactIn]) -> tuple[list[Conta
                 flaws.append((f"contacts.{index}.phone", "phone"))
         stored.append(one.model_copy(update={"phone": phone}))
     return stored, flaws
+
+
+def fold(text: str) -> str:
+    """A text without accents and capitals, as the database's function of the same name makes it."""
+    decomposed = unicodedata.normalize("NFD", text)
+    return re.sub("[\u0300-\u036f]", "", decomposed).lower()
+
+
+def area(pack: Jurisdiction, text: str | None) -> str | None:
+    """The code of the area with this code or name; accents and capitals do not matter. None if there is no such."""
+    wanted = fold(text or "")
+    return next((one.code for one in pack.areas if wanted in (one.code, fold(one.name))), None)
+
+
+def codes(field: str, given: Sequence[str], known: Iterable[Coded], flaw: str) -> tuple[list[str], list[Flaw]]:
+    """Codes as stored, each once, and those that the jurisdiction does not have."""
+    admitted = {one.code for one in known}
+    flaws = [(f"{field}.{index}", flaw) for index, code in enumerate(given) if code not in admitted]
+    return list(dict.fromkeys(given)), flaws
+
+
+def branches(pack: Jurisdiction, given: Sequence[BranchIn]) -> tuple[list[BranchIn], list[Flaw]]:
+    """The branches with the codes of their areas, and what is wrong with each."""
+    stored, flaws = [], []
+    for index, one in enumerate(given):
+        code = area(pack, one.area)
+        if one.area is not None and code is None:
+            flaws.append((f"branches.{index}.area", "unknown_area"))
+        flaws += point(one.latitude, one.longitude, f"branches.{index}.")
+        stored.append(one.model_copy(update={"area": code}))
+    return stored, flaws
+
+
+def point(latitude: float | None, longitude: float | None, place: str = "") -> list[Flaw]:
+    """What is wrong with a point: half of one is none."""
+    if (latitude is None) == (longitude is None):
+        return []
+    return [(place + ("longitude" if longitude is None else "latitude"), "point_incomplete")]
 
 
 class _Flawed(ValueError):  # noqa: N818

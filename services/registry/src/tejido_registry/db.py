@@ -5,3 +5,4 @@ from tejido_shared.db import Database
 
 database = Database(settings)
 tx = database.tx
+read = database.read

@@ -1,6 +1,7 @@
 """The use cases. Each takes a session and never commits; none knows of HTTP or Celery."""
 
 from collections.abc import Collection, Iterable, Sequence
+from datetime import date
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -11,15 +12,18 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from tejido_registry import checks
-from tejido_registry.models import Contact, HistoryEntry, Identifier, NumberCounter, Organization
-from tejido_registry.schemas import ContactIn, IdentifierIn
+from tejido_registry.models import Branch, Contact, HistoryEntry, Identifier, NumberCounter, Organization
+from tejido_registry.schemas import BranchIn, ContactIn, IdentifierIn
 from tejido_registry.settings import jurisdiction, settings
+from tejido_registry.standing import service as standing
+from tejido_registry.territories import service as territories
 from tejido_shared.clock import now
-from tejido_shared.contracts import OrganizationChanged
+from tejido_shared.contracts import OrganizationChanged, Sealed
 from tejido_shared.ids import new_id
 from tejido_shared.jurisdiction import receipt_number
 from tejido_shared.outbox import emit_all
-from tejido_shared.refusals import Refused
+from tejido_shared.personal import seal
+from tejido_shared.refusals import NotForThem, Refused
 
 PACKAGE = "tejido_registry"
 BATCH = 1000
@@ -33,30 +37,31 @@ COLUMNS = (
     "territory",
     "latitude",
     "longitude",
+    "area",
+    "area_found",
+    "neighborhood",
+    "legal_status",
+    "purpose",
+    "founded_on",
+    "website",
+    "themes",
+    "populations",
 )
-"""What is one column of an organization and may simply be changed."""
-PUBLISHED = {"name", "organization_type", "registration_status", "territory"}
-"""What other services are told of."""
-TRANSITIONS = {
-    "draft": {"submitted", "registered", "withdrawn"},
-    "submitted": {"in_review", "withdrawn"},
-    "in_review": {"needs_correction", "registered", "rejected", "withdrawn"},
-    "needs_correction": {"in_review", "withdrawn"},
-    "registered": {"inactive", "suspended", "withdrawn", "cancelled"},
-    "inactive": {"registered", "suspended", "withdrawn", "cancelled"},
-    "suspended": {"registered", "cancelled"},
-    "rejected": {"submitted"},
-    "withdrawn": {"submitted"},
-    "cancelled": set(),
+"""What is one column of an organization and may simply be changed; `area_found` only follows from the point."""
+PLACED = {"latitude", "longitude", "area", "territory", "neighborhood"}
+"""What has the place looked at again."""
+PUBLISHED = {
+    *("name", "organization_type", "registration_status", "territory", "area", "themes", "legal_status"),
+    *("mandate_status", "mandate_until", "freshness", "standing", "merged_into"),
 }
-"""From each registration status, those an act may lead to. Nothing is ever deleted."""
+"""What other services are told of."""
 UNREGISTERED = {"draft", "submitted", "in_review", "needs_correction"}
 
 
 def checked(values: dict[str, Any], touched: Collection[str]) -> dict[str, Any]:
     """An organization's values as to store. Only what was touched is judged. Raises `Refused` with every flaw."""
     pack = jurisdiction()
-    values = dict(values)
+    values = {"area_found": None} | values
     flaws: list[checks.Flaw] = []
     if not {"organization_type", "identifiers"}.isdisjoint(touched):
         try:
@@ -69,15 +74,50 @@ def checked(values: dict[str, Any], touched: Collection[str]) -> dict[str, Any]:
     if "contacts" in touched:
         values["contacts"], found = checks.contacts(pack, values["contacts"])
         flaws += found
-    if (values["latitude"] is None) != (values["longitude"] is None):
-        flaws.append(("longitude" if values["longitude"] is None else "latitude", "point_incomplete"))
+    if "branches" in touched:
+        values["branches"], found = checks.branches(pack, values["branches"])
+        flaws += found
+    for field, known in (("themes", pack.registration.theme), ("populations", pack.registration.population)):
+        if field in touched:
+            values[field], found = checks.codes(field, values[field], known, f"unknown_{field.removesuffix('s')}")
+            flaws += found
+    if "area" in touched and values["area"] is not None:
+        code = checks.area(pack, values["area"])
+        if code is None:
+            flaws.append(("area", "unknown_area"))
+        values["area"] = code
+    if "territory" in touched and ("area" not in touched or values["area"] is None):
+        values["area"] = checks.area(pack, values["territory"]) or values["area"]
+    if "founded_on" in touched and values["founded_on"] is not None and values["founded_on"] > today():
+        flaws.append(("founded_on", "day_in_future"))
+    if (
+        "legal_status" in touched
+        and values["legal_status"] == "de_facto"
+        and not pack.registration.policy.admits_without_legal_personality
+    ):
+        flaws.append(("legal_status", "legal_personality_needed"))
+    flaws += checks.point(values["latitude"], values["longitude"])
     if flaws:
         raise Refused(fields=flaws)
     return values
 
 
+def placed(values: dict[str, Any], area: str | None, neighborhood: str | None) -> dict[str, Any]:
+    """The values with what their point lies in: it is said where nobody said otherwise, and kept beside what was typed."""
+    return values | {
+        "area_found": area,
+        "area": values["area"] or area,
+        "neighborhood": values["neighborhood"] or neighborhood,
+    }
+
+
+def today() -> date:
+    """The day it is in the municipality."""
+    return now().astimezone(jurisdiction().zone).date()
+
+
 def values_of(organization: Organization) -> dict[str, Any]:
-    """What `checked` returns, of an organization that is stored."""
+    """What `checked` returns, of an organization that is stored; its branches apart, see `branches_of`."""
     return {name: getattr(organization, name) for name in COLUMNS} | {
         "identifiers": [
             IdentifierIn.model_construct(scheme=i.scheme, value=i.value, check_digit=i.check_digit)
@@ -90,11 +130,31 @@ def values_of(organization: Organization) -> dict[str, Any]:
     }
 
 
-def create(session: Session, values: dict[str, Any], author: str) -> Organization:
-    """Enters an organization in the register, numbers it and announces it. Raises `Refused`."""
-    values = checked(values, values)
+def branches_of(organization: Organization) -> dict[str, Any]:
+    """The same of its branches, which are read only where they are asked for."""
+    return {
+        "branches": [
+            BranchIn.model_construct(**{name: getattr(one, name) for name in BranchIn.model_fields})
+            for one in organization.branches
+        ]
+    }
+
+
+def create(session: Session, values: dict[str, Any], author: str, *, on_behalf: bool = True) -> Organization:
+    """Enters an organization in the register, numbers it and announces it. Raises `Refused`.
+
+    Without `on_behalf` the author acts for it: it can only be a draft, and nobody begins more of them than they need.
+    """
+    if not on_behalf:
+        if values["registration_status"] != "draft":
+            raise NotForThem("only_drafts")
+        most = settings().drafts_per_person
+        begun = Organization.captured_by == author, ~Organization.on_behalf, Organization.registration_status == "draft"
+        if (session.scalar(sa.select(sa.func.count()).where(*begun)) or 0) >= most:
+            raise Refused("drafts_full", most=most)
+    values = _located(session, checked(values, values), values)
     _refuse_taken(session, values["identifiers"], None)
-    [organization_id] = enter(session, [values], "created", author, [{}])
+    [organization_id] = enter(session, [values], "created", author, [{}], on_behalf=on_behalf)
     return session.get_one(Organization, organization_id)
 
 
@@ -104,17 +164,22 @@ def enter(
     kind: str,
     author: str | None,
     details: Sequence[dict[str, Any]],
+    *,
+    on_behalf: bool = True,
 ) -> list[UUID]:
     """Enters organizations with these checked values in as few statements as one. `details` go to the history of each. Raises `Refused`."""
     instant = now()
     organizations: list[dict[str, Any]] = []
     identifiers: list[dict[str, Any]] = []
     contacts: list[dict[str, Any]] = []
+    branches: list[dict[str, Any]] = []
     for values in entries:
         key = new_id()
         organizations.append(
             {name: values[name] for name in (*COLUMNS, "registration_status")}
+            | standing.of_new(values)
             | {"id": key, "version": 1, "registered_at": instant, "changed_at": instant}
+            | {"captured_by": author, "on_behalf": on_behalf}
         )
         identifiers += [
             _identifier_row(one) | {"id": new_id(), "organization_id": key} for one in values["identifiers"]
@@ -122,6 +187,10 @@ def enter(
         contacts += [
             one.model_dump() | {"id": new_id(), "organization_id": key, "position": position}
             for position, one in enumerate(values["contacts"])
+        ]
+        branches += [
+            one.model_dump() | {"id": new_id(), "organization_id": key, "position": position}
+            for position, one in enumerate(values.get("branches", ()))
         ]
     history = [
         {
@@ -143,21 +212,25 @@ def enter(
             (Organization, organizations),
             (Identifier, identifiers),
             (Contact, contacts),
+            (Branch, branches),
             (HistoryEntry, history),
         ):
             if rows:
-                session.execute(sa.insert(model), rows)
+                # One statement for all: without it the ORM makes one for each set of fields that are empty.
+                session.execute(sa.insert(model).execution_options(render_nulls=True), rows)
     except IntegrityError as error:
         raise _raced(error) from None
     _announce(session, organizations)
     return [organization["id"] for organization in organizations]
 
 
-def change(session: Session, organization: Organization, changes: dict[str, Any], author: str) -> None:
-    """Changes what differs, and announces it if others are told of it. Nothing different: nothing happens. Raises `Refused`."""
-    different = differences(organization, changes)
+def change(session: Session, organization: Organization, changes: dict[str, Any], author: str) -> set[str]:
+    """Changes what differs, and announces it if others are told of it. Returns what did. Raises `Refused`."""
+    current = _current(organization, changes)
+    wanted = _located(session, checked(current | changes, changes), changes)
+    different = {name: value for name, value in wanted.items() if value != current[name]}
     if not different:
-        return
+        return set()
     if "identifiers" in different:
         _refuse_taken(session, different["identifiers"], organization.id)
     apply(organization, different)
@@ -165,13 +238,28 @@ def change(session: Session, organization: Organization, changes: dict[str, Any]
     record(session, organization, "changed", author, fields=sorted(different))
     if not PUBLISHED.isdisjoint(different):
         announce(session, [organization])
+    return set(different)
 
 
 def differences(organization: Organization, changes: dict[str, Any]) -> dict[str, Any]:
-    """Which of `changes`, checked, are not yet so. Raises `Refused`."""
-    current = values_of(organization)
+    """Which of `changes`, checked, are not yet so, and what follows from them. Raises `Refused`."""
+    current = _current(organization, changes)
     wanted = checked(current | changes, changes)
-    return {name: wanted[name] for name in changes if wanted[name] != current[name]}
+    return {name: value for name, value in wanted.items() if value != current[name]}
+
+
+def _current(organization: Organization, changes: Collection[str]) -> dict[str, Any]:
+    return values_of(organization) | (branches_of(organization) if "branches" in changes else {})
+
+
+def _located(session: Session, values: dict[str, Any], touched: Collection[str]) -> dict[str, Any]:
+    """The values with what their point lies in, where the place was touched."""
+    if PLACED.isdisjoint(touched):
+        return values
+    if values["latitude"] is None:
+        return placed(values, None, None)
+    found = territories.place(session, values["latitude"], values["longitude"])
+    return placed(values, found.area, found.neighborhood)
 
 
 def apply(organization: Organization, different: dict[str, Any]) -> None:
@@ -185,30 +273,33 @@ def apply(organization: Organization, different: dict[str, Any]) -> None:
                 for column, said in _identifier_row(one).items():
                     setattr(row, column, said)
         elif name == "contacts":
+            if {one.email for one in value} != {one.email for one in organization.contacts}:
+                organization.contact_bounced_at = None  # it has another address now
             organization.contacts = [Contact(position=p, **one.model_dump()) for p, one in enumerate(value)]
+        elif name == "branches":
+            organization.branches = [Branch(position=p, **one.model_dump()) for p, one in enumerate(value)]
         else:
             setattr(organization, name, value)
     organization.changed_at = now()
 
 
-def set_status(session: Session, organization: Organization, status: str, reason: str, author: str) -> None:
-    """An act that moves the organization to another registration status. Raises `Refused` where the law of transitions has no such step."""
-    before = organization.registration_status
-    if status not in TRANSITIONS[before]:
-        raise Refused("transition", before=before, after=status)
-    organization.registration_status = status
-    organization.changed_at = now()
-    if status == "registered" and before in UNREGISTERED:
-        organization.registered_at = organization.changed_at
-    flush(session)
-    record(session, organization, "status_changed", author, reason=reason, before=before, after=status)
-    announce(session, [organization])
+def recipient(organization: Organization) -> dict[str, Sealed | None]:
+    """To whom an event about this organization is told: its first contact with an e-mail address, sealed."""
+    found = next((one for one in organization.contacts if one.email), None)
+    if found is None or not found.email:
+        return {"recipient_name": None, "recipient_email": None}
+    return {
+        "recipient_name": Sealed(seal(found.name)) if found.name else None,
+        "recipient_email": Sealed(seal(found.email)),
+    }
 
 
 def announce(session: Session, organizations: Iterable[Organization]) -> None:
-    """Tells the other services what is now known of these organizations, which must have been flushed."""
+    """Tells the other services what is now known of these organizations, which must have been flushed. What each may do is judged anew."""
+    told = list(organizations)
+    standing.keep(session, told)
     names = ("id", "version", "number", *PUBLISHED)
-    _announce(session, [{name: getattr(one, name) for name in names} for one in organizations])
+    _announce(session, [{name: getattr(one, name) for name in names} for one in told])
 
 
 def _announce(session: Session, organizations: Sequence[dict[str, Any]]) -> None:
@@ -223,7 +314,14 @@ def _announce(session: Session, organizations: Sequence[dict[str, Any]]) -> None
                         name=one["name"],
                         organization_type=one["organization_type"],
                         status=one["registration_status"],
-                        territory=one["territory"],
+                        territory=one.get("area") or one["territory"],
+                        themes=one.get("themes", []),
+                        legal_status=one.get("legal_status"),
+                        mandate_status=one.get("mandate_status", "unknown"),
+                        mandate_until=one.get("mandate_until"),
+                        freshness=one.get("freshness", "never"),
+                        standing=standing.told(one["standing"]),
+                        merged_into=one.get("merged_into"),
                     ),
                     one["version"],
                 )
@@ -248,17 +346,18 @@ def record(
     )
 
 
-def next_numbers(session: Session, count: int) -> list[str]:
-    """The next numbers of this year's register, consecutive."""
+def next_numbers(session: Session, count: int = 1, series: str = "organization") -> list[str]:
+    """The next numbers of this year in a series (`organization`, `application` or `certificate`), consecutive."""
     year = now().astimezone(jurisdiction().zone).year
-    counter = insert(NumberCounter).values(year=year, last=count)
+    counter = insert(NumberCounter).values(series=series, year=year, last=count)
     last = session.scalar(
-        counter.on_conflict_do_update(index_elements=["year"], set_={"last": NumberCounter.last + count}).returning(
-            NumberCounter.last
-        )
+        counter.on_conflict_do_update(
+            index_elements=["series", "year"], set_={"last": NumberCounter.last + count}
+        ).returning(NumberCounter.last)
     )
     end = int(last or 0)
-    return [receipt_number(settings().number_pattern, year, n) for n in range(end - count + 1, end + 1)]
+    pattern = settings().patterns[series]
+    return [receipt_number(pattern, year, n) for n in range(end - count + 1, end + 1)]
 
 
 def taken(session: Session, wanted: Iterable[IdentifierIn]) -> dict[tuple[str, str], UUID]:

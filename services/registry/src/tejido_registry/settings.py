@@ -19,10 +19,30 @@ class RegistrySettings(ServiceSettings):
         "ORG-{year}-{sequence:05d}-{check}",
         description="How an organization's own number is written; as a jurisdiction's receipt_pattern",
     )
+    application_pattern: str = Field("TRA-{year}-{sequence:06d}-{check}", description="The same, of an application")
+    certificate_pattern: str = Field("CON-{year}-{sequence:06d}-{check}", description="The same, of a certificate")
+    drafts_per_person: int = Field(10, gt=0, description="Most drafts of organizations that one person may have begun")
+    largest_document: int = Field(25, gt=0, description="Megabytes of the largest document an organization hands in")
+    documents_per_organization: int = Field(200, gt=0, description="Most documents an organization hands in")
     import_megabytes: int = Field(10, gt=0, description="Largest file POST /v1/imports takes")
     import_rows: int = Field(20_000, gt=0, description="Most rows POST /v1/imports takes; the command takes any number")
+    import_job_megabytes: int = Field(50, gt=0, description="Largest file POST /v1/import-jobs takes")
+    import_job_rows: int = Field(200_000, gt=0, description="Most rows POST /v1/import-jobs takes")
 
-    @field_validator("number_pattern")
+    neighborhood_meters: int = Field(
+        500, ge=0, description="How far from a barrio's point an organization may be and still be in that barrio"
+    )
+
+    @property
+    def patterns(self) -> dict[str, str]:
+        """How numbers are written, by series."""
+        return {
+            "organization": self.number_pattern,
+            "application": self.application_pattern,
+            "certificate": self.certificate_pattern,
+        }
+
+    @field_validator("number_pattern", "application_pattern", "certificate_pattern")
     @classmethod
     def _can_be_read_back(cls, pattern: str) -> str:
         try:

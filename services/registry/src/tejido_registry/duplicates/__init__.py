@@ -1,0 +1,1 @@
+"""Organizations that may be entered twice."""

@@ -1,0 +1,1 @@
+"""Other registers' files, brought in."""

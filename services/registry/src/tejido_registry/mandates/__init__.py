@@ -1,0 +1,1 @@
+"""Who holds office in an organization, and until when."""

@@ -1,0 +1,1 @@
+"""Organizations that were found to be one."""

@@ -1,0 +1,1 @@
+"""What the calendar does: axes that dates change, filings that fall due, reminders."""

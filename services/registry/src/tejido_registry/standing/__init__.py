@@ -1,0 +1,1 @@
+"""What an organization may do on a day, and why not."""

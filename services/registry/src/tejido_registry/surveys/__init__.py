@@ -1,0 +1,1 @@
+"""Campaigns to visit the organizations of an area anew."""

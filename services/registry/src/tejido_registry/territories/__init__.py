@@ -1,0 +1,1 @@
+"""The shapes of areas and barrios, and what a point lies in."""

@@ -1,0 +1,1 @@
+"""That somebody looked whether the data of an organization are true."""
