@@ -148,9 +148,13 @@ def test_the_table_is_public_and_spoken(api: TestClient) -> None:
     correction = next(stage for stage in shown if stage["code"] == "correction")
     assert correction["name"] == "En subsanación"
     assert correction["editable"]
-    assert {"to": "not_viable", "to_name": "No viable", "roles": ["project_evaluator"], "reason_required": True} in (
-        correction["steps"]
-    )
+    step = {"to": "not_viable", "to_name": "No viable", "roles": ["project_evaluator"], "reason_required": True}
+    assert step | {"standing": None} in correction["steps"]
+    asked = {(stage["code"], step["to"], step["standing"]) for stage in shown for step in stage["steps"]}
+    assert {one for one in asked if one[2]} == {
+        ("formulation", "submitted", "apply"),
+        ("readiness", "in_execution", "sign"),
+    }
     for language in i18n.LANGUAGES:
         for code in stages().by_code:
             for key in (f"stage.{code}", f"next_step.{code}"):

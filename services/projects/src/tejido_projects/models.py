@@ -2,6 +2,7 @@
 
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Computed, ForeignKey, Index, Numeric, text
@@ -28,6 +29,15 @@ class KnownOrganization(Base):
     name: Mapped[str]
     organization_type: Mapped[str]
     status: Mapped[str]
+    standing: Mapped[dict[str, Any] | None] = mapped_column(
+        comment="Purpose: codes of why not, when the event was written; null: the event said nothing of it"
+    )
+    mandate_until: Mapped[date | None] = mapped_column(comment="Last day of whoever signs for it")
+    merged_into: Mapped[UUID | None] = mapped_column(comment="The organization it lives on in")
+
+    __table_args__ = (
+        Index("ix_known_organization_merged_into", "merged_into", postgresql_where=text("merged_into is not null")),
+    )
 
 
 class Project(Base):

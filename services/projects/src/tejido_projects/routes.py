@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from tejido_projects import queries, schemas, service
 from tejido_projects.db import tx
-from tejido_projects.models import Project
+from tejido_projects.models import KnownOrganization, Project
 from tejido_projects.settings import stages
 from tejido_projects.stages import PACKAGE
 from tejido_shared import i18n
@@ -44,6 +44,7 @@ def list_stages(_: Anybody) -> list[schemas.StageOut]:
                     to_name=service.stage_name(step.to),
                     roles=list(step.roles),
                     reason_required=step.reason,
+                    standing=step.standing,
                 )
                 for step in stage.steps
             ],
@@ -54,7 +55,7 @@ def list_stages(_: Anybody) -> list[schemas.StageOut]:
 
 @router.post("/projects", status_code=201, tags=["projects"], summary="Present a project")
 def present_project(body: schemas.ProjectIn, once: IdempotencyKey, caller: Presenter) -> schemas.ProjectOut:
-    """By a representative of the organization, or by an official on its behalf. The organization must be registered."""
+    """By a representative of the organization, or by an official on its behalf. 409 if it may not apply today, with the reasons."""
     with tx() as session:
 
         def act() -> schemas.ProjectOut:
@@ -67,15 +68,19 @@ def present_project(body: schemas.ProjectIn, once: IdempotencyKey, caller: Prese
 @router.get("/projects", tags=["projects"], summary="The inventory of all projects presented")
 def list_projects(asked: Annotated[schemas.ProjectQuery, Query()], _: Anybody) -> Page[schemas.ProjectSummary]:
     with tx() as session:
-        return page_of(
+        family = queries.family(session, asked.organization_id) if asked.organization_id is not None else None
+        page = page_of(
             session,
-            queries.matching(asked),
+            queries.matching(asked, family),
             asked,
-            _summary,
+            _itself,
             sort=asked.sort,
             orders=queries.SORTABLE,
             key=Project.id,
         )
+        lives_on = queries.survivors(session, (project.organization for project in page.items))
+        items = [_summary(project, lives_on[project.organization_id]) for project in page.items]
+        return Page(items=items, next=page.next, previous=page.previous)
 
 
 @router.get("/projects/{project_id}", tags=["projects"], summary="One project with its history")
@@ -122,18 +127,23 @@ def _found(project: Project | None) -> Project:
     return project
 
 
-def _summary(project: Project) -> schemas.ProjectSummary:
-    return schemas.ProjectSummary(**_summary_fields(project))
+def _itself(project: Project) -> Project:
+    return project
 
 
-def _summary_fields(project: Project) -> dict[str, Any]:
-    said = {"point", "organization_name", "stage_name", "days_in_stage", "next_step"}
+def _summary(project: Project, organization: KnownOrganization) -> schemas.ProjectSummary:
+    return schemas.ProjectSummary(**_summary_fields(project, organization))
+
+
+def _summary_fields(project: Project, organization: KnownOrganization) -> dict[str, Any]:
+    said = {"point", "organization_id", "organization_name", "stage_name", "days_in_stage", "next_step"}
     point = None
     if project.longitude is not None and project.latitude is not None:
         point = schemas.Point(longitude=project.longitude, latitude=project.latitude)
     return {name: getattr(project, name) for name in schemas.ProjectSummary.model_fields.keys() - said} | {
         "point": point,
-        "organization_name": project.organization.name,
+        "organization_id": organization.id,
+        "organization_name": organization.name,
         "stage_name": service.stage_name(project.stage),
         "days_in_stage": service.days_in_stage(project),
         "next_step": service.next_step_in_words(project),
@@ -142,8 +152,9 @@ def _summary_fields(project: Project) -> dict[str, Any]:
 
 def _whole(session: Session, project: Project, caller: Principal | None) -> schemas.ProjectOut:
     named = caller is not None and caller.has(*service.ON_BEHALF, Role.SUPERVISOR, Role.AUDITOR)
+    organization = queries.survivors(session, [project.organization])[project.organization_id]
     return schemas.ProjectOut(
-        **_summary_fields(project),
+        **_summary_fields(project, organization),
         need=project.need,
         summary=project.summary,
         history=[

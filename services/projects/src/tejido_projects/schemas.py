@@ -78,7 +78,7 @@ class ProjectSummary(BaseModel):
     point: Point | None
     estimated_cost: Decimal | None
     currency: str = Field(description="ISO 4217")
-    organization_id: UUID
+    organization_id: UUID = Field(description="Who presented it; if it was merged, the organization it lives on in")
     organization_name: str
     presented_at: AwareDatetime
     stage: str
@@ -129,6 +129,9 @@ class StepOut(BaseModel):
     to_name: str
     roles: list[str] = Field(description="Who may take it")
     reason_required: bool
+    standing: str | None = Field(
+        None, description="What the organization must be allowed to do that day: a purpose of the register"
+    )
 
 
 class StageOut(BaseModel):

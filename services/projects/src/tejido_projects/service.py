@@ -1,6 +1,6 @@
 """The use cases. Each takes a session and never commits; none knows of HTTP or Celery."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
@@ -8,6 +8,7 @@ from babel.numbers import get_territory_currencies
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from tejido_projects import queries
 from tejido_projects.models import KnownOrganization, NumberCounter, Project, StageEntry
 from tejido_projects.schemas import ProjectIn, ProjectPatch
 from tejido_projects.settings import jurisdiction, stages
@@ -19,7 +20,10 @@ from tejido_shared.ids import new_id
 from tejido_shared.jurisdiction import Role, receipt_number
 from tejido_shared.outbox import emit
 from tejido_shared.refusals import NotForThem, Refused
+from tejido_shared.standing import in_words
 
+APPLY = "apply"
+"""What an organization must be allowed to do to present a project."""
 NUMBER_PATTERN = "PRY-{year}-{sequence:05d}-{check}"
 ON_BEHALF = (Role.OFFICER, Role.HEAD, Role.PROJECT_EVALUATOR)
 """Who presents and corrects projects of any organization."""
@@ -28,16 +32,18 @@ ON_BEHALF = (Role.OFFICER, Role.HEAD, Role.PROJECT_EVALUATOR)
 def present(session: Session, body: ProjectIn, actor: Principal) -> Project:
     """An organization presents a project: it is numbered, recorded and announced.
 
-    Raises `NotForThem` for somebody who neither represents it nor works for the municipality, and `Refused` for an organization
-    that is not known or not registered, or a stage in which nothing is presented.
+    Of an organization that was merged it is the one it lives on in. Raises `NotForThem` for somebody who neither represents it nor works
+    for the municipality, and `Refused` for an organization that is not known or may not apply, or a stage in which nothing is presented.
     """
-    if not _acts_for(actor, body.organization_id):
+    if not _acts_for(actor, queries.family(session, body.organization_id)):
         raise NotForThem("not_their_organization")
-    organization = session.get(KnownOrganization, body.organization_id)
-    if organization is None:
+    named = session.get(KnownOrganization, body.organization_id)
+    if named is None:
         raise Refused("organization_unknown", "organization_id")
-    if organization.status != "registered":
+    organization = queries.survivors(session, [named])[named.id]
+    if APPLY not in (organization.standing or ()) and organization.status != "registered":
         raise Refused("organization_not_registered", "organization_id")
+    _refuse_without_standing(organization, APPLY)
     stage = stages().by_code.get(body.stage or stages().default)
     if stage is None or not stage.initial:
         raise Refused("stage_not_initial", "stage", stages=_in_words(s for s in stages().stages if s.initial))
@@ -73,10 +79,11 @@ def present(session: Session, body: ProjectIn, actor: Principal) -> Project:
 
 def edit(session: Session, project: Project, body: ProjectPatch, actor: Principal) -> None:
     """Changes what `body` names. The organization may while the stage is editable; next step and its date are the municipality's."""
-    if not _acts_for(actor, project.organization_id):
+    family = queries.family(session, project.organization_id)
+    if not _acts_for(actor, family):
         raise NotForThem("not_their_organization")
     changes = body.model_dump(exclude_unset=True)
-    if not _for_the_municipality(actor, project.organization_id):
+    if not _may_take(actor, family, ON_BEHALF):
         if not stages().by_code[project.stage].editable:
             raise Refused("not_editable", stage=stage_name(project.stage))
         for name in ("next_step", "next_step_on"):
@@ -96,7 +103,7 @@ def change_stage(session: Session, project: Project, to: str, actor: Principal, 
     """Moves a project one step along the table of stages, records it and announces it.
 
     The project must be locked. Raises `Refused` for a step the table does not hold, naming those it does, or one that lacks its
-    reason, and `NotForThem` for a step that is not the actor's.
+    reason or for which the organization has no standing, and `NotForThem` for a step that is not the actor's.
     """
     if to not in stages().by_code:
         raise Refused("unknown_stage", "to")
@@ -105,10 +112,13 @@ def change_stage(session: Session, project: Project, to: str, actor: Principal, 
     if step is None:
         allowed = _in_words(stages().by_code[s.to] for s in stage.steps) or "—"
         raise Refused("step_not_allowed", stage=stage_name(stage.code), to=stage_name(to), allowed=allowed)
-    if not _may_take(actor, project.organization_id, step.roles):
+    if not _may_take(actor, queries.family(session, project.organization_id), step.roles):
         raise NotForThem("step_not_theirs", roles=", ".join(step.roles))
     if step.reason and not reason:
         raise Refused("reason_needed", "reason")
+    if step.standing is not None:
+        survivors = queries.survivors(session, [project.organization])
+        _refuse_without_standing(survivors[project.organization_id], step.standing)
     session.add(_enter(project, stages().by_code[to], now(), actor, reason))
     session.flush()
     changed = contracts.ProjectStageChanged(
@@ -156,19 +166,37 @@ def _next_step_on(stage: Stage, since: datetime) -> date | None:
     return since.astimezone(jurisdiction().zone).date() + timedelta(days=stage.next_step_days)
 
 
-def _acts_for(actor: Principal, organization: UUID) -> bool:
-    return actor.represents(organization) or actor.has(*ON_BEHALF)
+def _refuse_without_standing(organization: KnownOrganization, purpose: str) -> None:
+    """Raises `Refused` with the reasons if the organization may not do this today. Of one whose standing nobody told, nothing is asked."""
+    if organization.standing is None:
+        return
+    reasons = list(organization.standing.get(purpose, ()))
+    try:
+        rule = jurisdiction().purpose(purpose)
+    except LookupError:
+        return  # the municipality has no such rule
+    until = organization.mandate_until
+    today = now().astimezone(jurisdiction().zone).date()
+    # The date decides, even while the event that tells of it is on its way.
+    if rule.mandate and "expired" not in rule.mandate and until is not None and until < today:
+        reasons += [] if any(code.startswith("mandate_") for code in reasons) else ["mandate_expired"]
+    if reasons:
+        words = "; ".join(in_words(code, jurisdiction()) for code in reasons)
+        raise Refused("standing", organization=organization.name, purpose=rule.name, reasons=words)
 
 
-def _for_the_municipality(actor: Principal, organization: UUID) -> bool:
-    return _may_take(actor, organization, ON_BEHALF)
+def _acts_for(actor: Principal, family: Set[UUID]) -> bool:
+    return bool(actor.organizations & family) or actor.has(*ON_BEHALF)
 
 
-def _may_take(actor: Principal, organization: UUID, roles: Iterable[str]) -> bool:
-    """Whether a step of these roles is the actor's. Nobody appraises or supervises what their own organization presented."""
+def _may_take(actor: Principal, family: Set[UUID], roles: Iterable[str]) -> bool:
+    """Whether a step of these roles is the actor's. Nobody appraises or supervises what their own organization presented.
+
+    `family` are the organizations that live on in the project's.
+    """
     if Role.ADMINISTRATOR in actor.roles:
         return True
-    if actor.represents(organization):
+    if actor.organizations & family:
         return Role.ORGANIZATION_REPRESENTATIVE in roles
     return bool((actor.roles - {Role.ORGANIZATION_REPRESENTATIVE}) & {*roles})
 

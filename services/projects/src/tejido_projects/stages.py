@@ -20,11 +20,15 @@ class _Frozen(BaseModel):
 
 
 class Step(_Frozen):
-    """A step out of a stage. `roles` may take it; with `reason`, only for a written reason."""
+    """A step out of a stage. `roles` may take it; with `reason`, only for a written reason.
+
+    `standing` is what the organization must be allowed to do: a purpose of the municipality's registration.toml.
+    """
 
     to: str
     roles: tuple[str, ...] = Field(min_length=1)
     reason: bool = False
+    standing: str | None = None
 
 
 class Stage(_Frozen):
