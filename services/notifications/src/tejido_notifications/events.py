@@ -16,7 +16,12 @@ from tejido_notifications.webhooks import service as webhooks
 from tejido_shared.contracts import (
     Envelope,
     Event,
+    OrganizationApplicationDecided,
+    OrganizationApplicationReceived,
     OrganizationChanged,
+    OrganizationCorrectionAsked,
+    OrganizationRenewalDue,
+    OrganizationStatusChanged,
     ProjectPresented,
     ProjectStageChanged,
     RequestAnswered,
@@ -45,6 +50,13 @@ ForCitizens = (
     | RequestWithdrawn
     | RequestAnswered
 )
+ForOrganizations = (
+    OrganizationApplicationReceived
+    | OrganizationCorrectionAsked
+    | OrganizationApplicationDecided
+    | OrganizationStatusChanged
+    | OrganizationRenewalDue
+)
 
 
 def _tell_citizen(session: Session, event: ForCitizens, envelope: Envelope) -> None:
@@ -63,6 +75,20 @@ def _tell_citizen(session: Session, event: ForCitizens, envelope: Envelope) -> N
             audience="citizen",
             channel=channel,
             address=address,
+            language=event.language,
+            context=service.opened(event),
+        )
+
+
+def _tell_organization(session: Session, event: ForOrganizations, envelope: Envelope) -> None:
+    """What the register did, or will, to the organization's own contact. Nothing for one that gave no address."""
+    if event.recipient_email is not None:
+        service.queue(
+            session,
+            service.Cause.of(envelope),
+            audience="organization",
+            recipient_key=str(event.organization_id),
+            address=unseal(event.recipient_email),
             language=event.language,
             context=service.opened(event),
         )
@@ -170,6 +196,11 @@ HANDLERS: dict[type[Event], Handler] = {
         (RequestMessageUndelivered, _ask_another_way),
         (RequestErased, _erase),
         (OrganizationChanged, remember_organization),
+        (OrganizationApplicationReceived, _tell_organization),
+        (OrganizationCorrectionAsked, _tell_organization),
+        (OrganizationApplicationDecided, _tell_organization),
+        (OrganizationStatusChanged, _tell_organization),
+        (OrganizationRenewalDue, _tell_organization),
         (ProjectPresented, _nobody),
         (ProjectStageChanged, _nobody),
     )

@@ -276,8 +276,12 @@ class KnownOrganization(Base):
     name: Mapped[str]
     organization_type: Mapped[str]
     status: Mapped[str]
+    merged_into: Mapped[UUID | None] = mapped_column(comment="The organization it was found to be")
     territory: Mapped[str | None]
     themes: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list)
+    allowed: Mapped[list[str]] = mapped_column(
+        ARRAY(Text), default=list, server_default="{}", comment="Codes of the purposes its standing is good for"
+    )
 
 
 class Campaign(Base):

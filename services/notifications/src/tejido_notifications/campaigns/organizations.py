@@ -18,6 +18,8 @@ def remember_organization(session: Session, event: OrganizationChanged, envelope
         status=event.status,
         territory=event.territory,
         themes=event.themes,
+        merged_into=event.merged_into,
+        allowed=[one.purpose for one in event.standing if one.allowed],
     )
     newer = {column.name: column for column in row.excluded if column.name != "id"}
     older = KnownOrganization.version < row.excluded.version

@@ -42,9 +42,9 @@ def at_work(session: Session, instant: datetime) -> Sequence[Campaign]:
 
 
 def in_segment(segment: Segment) -> sa.ColumnElement[bool]:
-    """The organizations of a segment."""
+    """The organizations of a segment; one that was found to be another is reached as that one."""
     organization = KnownOrganization
-    conditions: list[sa.ColumnElement[bool]] = []
+    conditions: list[sa.ColumnElement[bool]] = [organization.merged_into.is_(None)]
     for wanted, column in (
         (segment.types, organization.organization_type),
         (segment.statuses, organization.status),
@@ -54,9 +54,11 @@ def in_segment(segment: Segment) -> sa.ColumnElement[bool]:
             conditions.append(column.in_(wanted))
     if segment.themes:
         conditions.append(organization.themes.overlap(segment.themes))
+    if segment.standing:
+        conditions.append(organization.allowed.overlap(segment.standing))
     if segment.ids:
         conditions.append(organization.id.in_(segment.ids))
-    return sa.and_(sa.true(), *conditions)
+    return sa.and_(*conditions)
 
 
 def count(session: Session, segment: Segment) -> int:

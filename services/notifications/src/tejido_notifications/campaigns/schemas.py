@@ -24,6 +24,7 @@ class Segment(Strict):
     statuses: list[Line] = Field(["registered"], max_length=20, description="Registration statuses; empty for all")
     territories: list[Line] = Field([], max_length=MOST)
     themes: list[Line] = Field([], max_length=100)
+    standing: list[Line] = Field([], max_length=20, description="Codes of purposes: those that may do one of these now")
     ids: list[UUID] = Field([], max_length=MOST, description="Only these")
 
 

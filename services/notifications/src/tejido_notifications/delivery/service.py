@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from pydantic import BaseModel
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -26,7 +27,15 @@ from tejido_notifications.settings import settings
 from tejido_notifications.webhooks import service as webhooks
 from tejido_shared import i18n
 from tejido_shared.clock import now
-from tejido_shared.contracts import Envelope, Event, MessageDelivered, MessageFailed, Sealed, envelope_of
+from tejido_shared.contracts import (
+    Envelope,
+    Event,
+    MessageDelivered,
+    MessageFailed,
+    OrganizationUnreachable,
+    Sealed,
+    envelope_of,
+)
 from tejido_shared.ids import new_id
 from tejido_shared.logs import correlation_id
 from tejido_shared.outbox import emit
@@ -92,9 +101,18 @@ class Claimed:
 
 def opened(event: Event) -> str:
     """The event as JSON with its sealed fields open. Raises `ValueError` if one cannot be opened."""
-    sealed = [name for name, field in type(event).model_fields.items() if _is_sealed(field.annotation)]
-    plain = {name: unseal(value) for name in sealed if (value := getattr(event, name)) is not None}
-    return event.model_copy(update=plain).model_dump_json()
+    return _opened(event).model_dump_json()
+
+
+def _opened(model: BaseModel) -> BaseModel:
+    plain: dict[str, Any] = {}
+    for name, field in type(model).model_fields.items():
+        value = getattr(model, name)
+        if isinstance(value, list):
+            plain[name] = [_opened(one) if isinstance(one, BaseModel) else one for one in value]
+        elif value is not None and _is_sealed(field.annotation):
+            plain[name] = unseal(value)
+    return model.model_copy(update=plain)
 
 
 def queue(
@@ -368,6 +386,7 @@ def bounced(session: Session, delivery: Delivery, reason: str) -> None:
         return
     delivery.status, delivery.bounced_at, delivery.last_error = "bounced", now(), reason
     _end(session, delivery)
+    _tell_registry(session, delivery)
     _give_up(session, delivery, "bounced", reason)
 
 
@@ -391,7 +410,7 @@ def _prove(session: Session, delivery: Delivery, evidence: str, sent: Letter | N
     proof.seal(session, delivery, "delivered", sent)
     if delivery.channel in NOTIFYING and delivery.delivered_at is not None:
         event = MessageDelivered(**_about(delivery), delivered_at=delivery.delivered_at, evidence=evidence)
-        _publish(session, event, delivery)
+        _publish(session, event, delivery.version)
 
 
 NOTIFYING = ("email",)
@@ -406,6 +425,7 @@ def _fail(
     if code in _NOBODY_THERE and delivery.fingerprint is not None:
         address = delivery.recipient if delivery.channel != "webhook" else None
         contacts.bounced(session, delivery.fingerprint, reason, delivery.channel, address)
+        _tell_registry(session, delivery)
     _give_up(session, delivery, "failed", reason, sent)
 
 
@@ -413,21 +433,33 @@ _NOBODY_THERE = ("5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1", "gone")
 """Failures that are of the address and not of the message (RFC 3463)."""
 
 
+def _tell_registry(session: Session, delivery: Delivery) -> None:
+    """An organization is not reached where it said: the register has to ask it for another address."""
+    if delivery.audience == "organization":
+        instant = now()
+        event = OrganizationUnreachable(
+            organization_id=UUID(delivery.recipient_key), channel=delivery.channel, at=instant
+        )
+        # Nothing here counts the versions of an organization; instants grow as well.
+        _publish(session, event, int(instant.timestamp() * 1000))
+
+
 def _give_up(session: Session, delivery: Delivery, result: str, reason: str, sent: Letter | None = None) -> None:
     if delivery.category == "legal":
         proof.seal(session, delivery, result, sent)
         if delivery.channel in NOTIFYING:
-            _publish(session, MessageFailed(**_about(delivery), failed_at=now(), reason=reason), delivery)
+            event = MessageFailed(**_about(delivery), failed_at=now(), reason=reason)
+            _publish(session, event, delivery.version)
     _fall_back(session, delivery)
 
 
-def _publish(session: Session, event: Event, delivery: Delivery) -> None:
+def _publish(session: Session, event: Event, version: int) -> None:
     """To the services that listen, and to other systems."""
-    event_id = emit(session, event, version=delivery.version)
+    event_id = emit(session, event, version=version)
     envelope = envelope_of(
         event,
         event_id=event_id,
-        subject_version=delivery.version,
+        subject_version=version,
         occurred_at=now(),
         correlation_id=correlation_id.get(),
         traceparent=None,

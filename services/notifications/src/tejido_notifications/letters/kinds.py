@@ -61,6 +61,8 @@ LEGAL = frozenset(
     {
         *("requests_submitted", "requests_completion_asked", "requests_extension_announced", "requests_due_date_moved"),
         *("requests_transferred", "requests_withdrawn", "requests_answered", "notifications_verification"),
+        *("registry_application_received", "registry_correction_asked", "registry_application_decided"),
+        "registry_status_changed",
     }
 )
 """Templates of legal notices: they go out at once, first of all, whatever the recipient prefers, and leave proof. So does the code that

@@ -9,10 +9,10 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel
 from pydantic.fields import FieldInfo
 
-from tejido_notifications.letters.kinds import model_of
+from tejido_notifications.letters.kinds import DigestItem, model_of
 from tejido_notifications.letters.variables import is_model, shape_of
 from tejido_notifications.settings import jurisdiction
-from tejido_shared.contracts import Sealed
+from tejido_shared.contracts import AskedItem, CountedDay, Sealed, Standing
 
 _FRIDAY = datetime(2026, 12, 4, 14, 40, tzinfo=UTC)
 _KEY = UUID("00000000-0000-7000-8000-000000000001")
@@ -24,19 +24,6 @@ _VALUES: dict[str, Any] = {
     "request_type": "peticion-interes-general",
     "term": "15 días hábiles",
     "article": "Ley 1755 de 2015, art. 14 inc. 1",
-    "days": [
-        {"day": "2026-12-05", "why_not": "fin de semana"},
-        {"day": "2026-12-07", "ordinal": 1},
-        {"day": "2026-12-08", "why_not": "Inmaculada Concepción (Ley 51 de 1983)"},
-        {"day": "2026-12-09", "ordinal": 2},
-    ],
-    "items": [
-        {"subject": "Solicitud ABC-2026-000123-45: vence en 3 días hábiles el plazo para responder", "at": _FRIDAY},
-        {
-            "subject": "Solicitud ABC-2026-000131-02: vence hoy el plazo para responder",
-            "at": _FRIDAY + timedelta(hours=2),
-        },
-    ],
     "language": "es",
     "recipient_name": "Ana María Muñoz",
     "name": "Ana María Muñoz",
@@ -69,10 +56,37 @@ _VALUES: dict[str, Any] = {
     "send_from": _FRIDAY + timedelta(days=18),
     "organization_type": "junta-accion-comunal",
     "status": "registered",
+    "before": "registered",
+    "until": date(2027, 3, 1),
+    "grace_until": date(2027, 3, 1),
+    "next_filing_on": date(2027, 12, 29),
     "title": "Huerta comunal La Esperanza",
     "channel": "email",
 }
-_CHOICES = re.compile(r"(?:[^:]*: )?(?P<choices>[a-z_]+(?:, [a-z_]+)+)")
+_LISTS: dict[Any, list[dict[str, Any]]] = {
+    CountedDay: [
+        {"day": "2026-12-05", "why_not": "fin de semana"},
+        {"day": "2026-12-07", "ordinal": 1},
+        {"day": "2026-12-08", "why_not": "Inmaculada Concepción (Ley 51 de 1983)"},
+        {"day": "2026-12-09", "ordinal": 2},
+    ],
+    DigestItem: [
+        {"subject": "Solicitud ABC-2026-000123-45: vence en 3 días hábiles el plazo para responder", "at": _FRIDAY},
+        {
+            "subject": "Solicitud ABC-2026-000131-02: vence hoy el plazo para responder",
+            "at": _FRIDAY + timedelta(hours=2),
+        },
+    ],
+    AskedItem: [
+        {"name": "Estatuto", "reason": "Falta la última página."},
+        {"name": "Domicilio", "reason": "No dice en qué barrio está."},
+    ],
+    Standing: [
+        {"purpose": "apply", "allowed": True},
+        {"purpose": "sign", "allowed": False, "reasons": ["mandate_expired"]},
+    ],
+}
+_CHOICES = re.compile(r"(?:[^:]*: )?(?P<choices>[a-z_]+(?:(?:, | or )[a-z_]+)+)")
 
 
 def sample(cause_type: str, *, full: bool) -> str:
@@ -110,6 +124,8 @@ def _value(name: str, field: FieldInfo) -> Any:
     choices = _choices(field)
     if choices and of in (str, Sealed):
         return choices if many else choices[0]
+    if of in _LISTS:
+        return _LISTS[of]
     if name in _VALUES:
         return _VALUES[name]
     if is_model(of):
@@ -134,6 +150,6 @@ def _others(value: Any, field: FieldInfo) -> list[Any]:
 
 
 def _choices(field: FieldInfo) -> list[str]:
-    """The values that a description lists: `closure, retype`."""
+    """The values that a description lists: `closure, retype`; `mandate or filing`."""
     found = _CHOICES.fullmatch(field.description or "")
-    return found["choices"].split(", ") if found else []
+    return re.split(", | or ", found["choices"]) if found else []

@@ -54,8 +54,15 @@ def is_model(kind: Any) -> bool:
 def personal(cause_type: str) -> frozenset[str]:
     """The fields that tell of a person; never in a short message."""
     fields = model_of(cause_type).model_fields.items()
-    sealed = frozenset(name for name, field in fields if shape_of(field.annotation).of is Sealed)
+    sealed = frozenset(name for name, field in fields if hides(field.annotation))
     return sealed | _OWN_PERSONAL.get(cause_type, frozenset())
+
+
+def hides(annotation: Any) -> bool:
+    """Whether something sealed is anywhere in a value of this type."""
+    if annotation is Sealed or any(hides(part) for part in get_args(annotation)):
+        return True
+    return is_model(annotation) and any(hides(field.annotation) for field in annotation.model_fields.values())
 
 
 def fields_of(cause_type: str, context: str, *, withhold: bool = False) -> dict[str, Any]:
@@ -65,13 +72,19 @@ def fields_of(cause_type: str, context: str, *, withhold: bool = False) -> dict[
     fields = dict(event)
     if withhold:
         for name in personal(cause_type):
-            fields[name] = None if shape_of(type(event).model_fields[name].annotation).optional else WITHHELD
+            shape = shape_of(type(event).model_fields[name].annotation)
+            fields[name] = None if shape.optional else [] if shape.many else WITHHELD
     for name in _ONE_LINE:
         if isinstance(fields.get(name), str):
             fields[name] = one_line(fields[name])
-    if "number" in fields:
+    if _is_tracked(cause_type):
         fields["tracking_url"] = settings().common.tracking_url(fields["number"])
     return fields | {"office": _office(fields.get("office")), "entity": pack.entity, "texts": pack.texts}
+
+
+def _is_tracked(cause_type: str) -> bool:
+    """Whether it is about a request, which its petitioner can follow on a page."""
+    return cause_type.startswith("requests.") and "number" in model_of(cause_type).model_fields
 
 
 def one_line(text: str) -> str:
@@ -87,7 +100,7 @@ def documented(cause_type: str) -> Iterator[Variable]:
     for name, field in model_of(cause_type).model_fields.items():
         if name not in _OF_THE_HOUSE:
             yield from _documented(name, field, name in private)
-    if "number" in model_of(cause_type).model_fields:
+    if _is_tracked(cause_type):
         yield Variable("tracking_url", "str", "variable.tracking_url", False, False)
     for name, model in _OF_THE_HOUSE.items():
         yield Variable(name, model.__name__, f"variable.{name}", name == "office", False)

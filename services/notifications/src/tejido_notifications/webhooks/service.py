@@ -7,21 +7,21 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import cache
 from secrets import token_bytes
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
 import structlog
-from pydantic import BaseModel
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from tejido_notifications.channels import Outcome
+from tejido_notifications.letters.variables import hides
 from tejido_notifications.models import Delivery, KnownEvent, Subscription
 from tejido_notifications.settings import jurisdiction, settings
 from tejido_notifications.webhooks import queries, targets
 from tejido_shared.clock import now
-from tejido_shared.contracts import EVENTS, LISTENERS, Envelope, Event, Sealed
+from tejido_shared.contracts import EVENTS, LISTENERS, Envelope, Event
 from tejido_shared.ids import new_id
 from tejido_shared.logs import correlation_id
 from tejido_shared.refusals import Refused
@@ -295,20 +295,12 @@ def _passes(value: Any, wanted: list[Any]) -> bool:
 @cache
 def _public_fields(kind: type[Event]) -> frozenset[str]:
     return frozenset(
-        name for name, field in kind.model_fields.items() if name not in _OFFICIALS and not _hides(field.annotation)
+        name for name, field in kind.model_fields.items() if name not in _OFFICIALS and not hides(field.annotation)
     )
 
 
 _OFFICIALS = ("assignee",)
 """Fields that name an official's account."""
-
-
-def _hides(annotation: Any) -> bool:
-    """Whether something sealed is anywhere in a value of this type."""
-    if annotation is Sealed or any(_hides(part) for part in get_args(annotation)):
-        return True
-    inner = isinstance(annotation, type) and issubclass(annotation, BaseModel)
-    return inner and any(_hides(field.annotation) for field in annotation.model_fields.values())
 
 
 def _delivery(subscription_id: UUID, body: Mapping[str, Any], correlation: str, at: datetime) -> dict[str, Any]:
