@@ -229,6 +229,8 @@ def test_the_gateway_lets_only_the_apis_out(town: Town, http: httpx2.Client) -> 
     assert page.headers["Content-Security-Policy"].startswith("default-src 'none'")
     wrong = http.post(f"{town.origin}/seguimiento", data={"number": "BOG-2026-000001-75", "code": "WRONG"})
     assert (wrong.status_code, wrong.headers["Content-Type"]) == (404, "text/html; charset=utf-8")
+    page = http.get(f"{town.origin}/constancia")
+    assert (page.status_code, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
     answer = http.get(f"{town.origin}/requests/v1/request-types")
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert answer.headers["X-Frame-Options"] == "DENY"

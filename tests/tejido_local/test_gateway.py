@@ -119,12 +119,14 @@ def test_what_stays_inside_and_what_is_away(gateway: httpx2.Client) -> None:
         "/v1/x",
         "/seguimientos",
         "/open311",
+        "/constancias",
     ):
         answer = gateway.get(path)
         assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json"), path
-    away = gateway.get("/registry/v1/organizations")
-    assert (away.status_code, away.json()["title"]) == (502, "Bad Gateway")
-    assert away.headers["content-type"] == "application/problem+json"
+    for path in ("/registry/v1/organizations", "/constancia", "/constancia/ABCD-EFGH-JKLM-NPQR"):
+        away = gateway.get(path)
+        assert (away.status_code, away.json()["title"]) == (502, "Bad Gateway")
+        assert away.headers["content-type"] == "application/problem+json"
     assert gateway.request("OPTIONS", "/requests/v1/x").status_code == 418
     assert gateway.head("/requests/v1/slow").status_code in (200, 405)
 

@@ -131,7 +131,7 @@ def test_every_sample_user_gets_a_token_with_the_group_that_is_announced(
         found = claims(identity, answer["access_token"])
         assert (found["preferred_username"], found["groups"]) == (user, [group])
         callers.append(verifier.verify(answer["access_token"]))
-    assert len(callers) == 11
+    assert len(callers) == 13
     assert {role for caller in callers for role in caller.roles} == set(Role)
     assert {office for caller in callers for office in caller.offices} == set(OFFICES[:2])
     assert {organization for caller in callers for organization in caller.organizations} == {SAMPLE_ORGANIZATION}

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import sqlalchemy as sa
@@ -17,8 +17,7 @@ from tejido_local.identity import SAMPLE_ORGANIZATION
 from tejido_local.paths import ROOT
 from tejido_local.running import RunningTown
 from tejido_projects.settings import stages
-from tejido_registry.service import TRANSITIONS
-from tejido_shared.jurisdiction import Jurisdiction
+from tejido_shared.jurisdiction import Freshness, Jurisdiction, LegalStatus, MandateStatus, RegistrationStatus
 from tejido_shared.jurisdiction import load as load_pack
 from tejido_shared.testing import Issuer, empty, wait_until
 
@@ -46,6 +45,20 @@ EVERYTHING = {
         longitude, c.name, email, phone from organization o join contact c on c.organization_id = o.id""",
     ),
     "identifiers": ("registry", "select organization_id, scheme, value from identifier"),
+    "standing": (
+        "registry",
+        """select id, legal_status, mandate_status, freshness, standing::text, area, area_found, neighborhood, purpose,
+        founded_on, themes::text, populations::text, point_shown, merged_into from organization""",
+    ),
+    "boards": (
+        "registry",
+        """select organization_id, post, signs, act, ended_why, p.name, p.document from mandate m
+        join person p on p.id = m.person_id""",
+    ),
+    "applications": ("registry", "select organization_id, kind, status, corrections, on_behalf from application"),
+    "defects": ("registry", "select item, reason from defect"),
+    "documents": ("registry", "select organization_id, document_type, status, file_name from document"),
+    "pairs": ("registry", "select first_id, second_id, status, score from duplicate_pair"),
     "projects": (
         "projects",
         """select organization_id, title, estimated_cost, p.stage, presented_by, array_agg(to_stage order by at),
@@ -120,6 +133,7 @@ def another_country(directory: Path) -> Path:
         ("jurisdiction.toml", '"AR"', '"UY"'),
         ("jurisdiction.toml", '"ar-tucuman"', '"uy-otra"'),
         ("organization_types.toml", '"neighborhood_center"', '"neighbours"'),
+        ("registration.toml", '"neighborhood_center"', '"neighbours"'),
         ("request_types.toml", '"petition"', '"asking"'),
         ("routing.toml", '"petition"', '"asking"'),
     ):
@@ -146,7 +160,7 @@ def test_there_is_some_of_everything(sample: Sample) -> None:
     types = sample.counts("registry", "organization", "organization_type")
     assert set(types) == {kind.code for kind in pack.organization_types}
     assert types.total() >= 280
-    assert set(sample.counts("registry", "organization", "registration_status")) == set(TRANSITIONS)
+    assert set(sample.counts("registry", "organization", "registration_status")) == set(get_args(RegistrationStatus))
     assert sample.rows(
         "registry", f"select registration_status from organization where id = '{SAMPLE_ORGANIZATION}'"
     ) == [("registered",)]
@@ -154,10 +168,13 @@ def test_there_is_some_of_everything(sample: Sample) -> None:
         assert scheme != "CO-NIT" or (nit.is_valid(value + digit) and value.startswith("999"))
         assert scheme != "AR-CUIT" or (cuit.is_valid(value) and value.startswith("30000"))
     box = BOXES.get(pack.code)
-    for latitude, longitude in sample.rows("registry", "select latitude, longitude from organization"):
-        assert (latitude is None) == (box is None)
-        assert box is None or (box[0] < latitude < box[1] and box[2] < longitude < box[3])
-    emails = sample.rows("registry", "select email from contact")
+    points = "select latitude, longitude from organization where latitude is not null"
+    assert bool(sample.rows("registry", points)) == (box is not None)
+    for latitude, longitude in sample.rows("registry", points):
+        assert box is not None
+        assert box[0] < latitude < box[1]
+        assert box[2] < longitude < box[3]
+    emails = sample.rows("registry", "select email from contact where email is not null")
     assert all(email.endswith("@example.org") for (email,) in emails)
 
     in_stages = sample.counts("projects", "project", "stage")
@@ -188,6 +205,54 @@ def test_there_is_some_of_everything(sample: Sample) -> None:
     ):
         [(count,)] = sample.rows("requests", f"select count(*) from service_request where {what}")
         assert count > 4, what
+
+
+def test_a_register_with_every_standing(sample: Sample) -> None:
+    legal = sample.counts("registry", "organization", "legal_status")
+    assert set(legal) >= {*get_args(LegalStatus)} - {"dissolved"}
+    for column, values in (("mandate_status", MandateStatus), ("freshness", Freshness)):
+        counted = sample.counts("registry", "organization where registration_status = 'registered'", column)
+        assert set(counted) == set(get_args(values)), column
+        assert min(counted.values()) >= 5, column
+    in_time, late = "registration_status = 'registered'", "filing_due_on < current_date"
+    for what, least in {
+        f"organization where {in_time} and {late}": 3,
+        f"organization where {in_time} and contact_bounced_at is not null": 3,
+        "organization where registration_status = 'draft' and not on_behalf": 2,
+        "organization where standing -> 'sign' = '[]'": 60,
+        "organization where standing -> 'sign' ? 'mandate_expired'": 5,
+        "application where status = 'submitted'": 5,
+        "application where status = 'in_review'": 5,
+        "application where status = 'needs_correction' and correction_until >= current_date": 3,
+        "application where status = 'accepted' and kind = 'registration'": 10,
+        "application where status = 'accepted' and kind = 'annual_filing'": 2,
+        "application where status = 'rejected'": 2,
+        "application where due_on < current_date and status in ('submitted', 'in_review')": 1,
+        "defect where corrected_at is null": 3,
+        "document where status = 'verified'": 60,
+        "mandate": 400,
+        "verification where method = 'visit'": 30,
+        "public_profile": 60,
+        "organization where point_shown = 'blurred'": 20,
+        "certificate where revoked_at is null": 3,
+        "certificate where revoked_at is not null": 2,
+        "duplicate_pair where status = 'pending'": 2,
+        "duplicate_pair where status = 'different'": 1,
+        "merge where status = 'done'": 1,
+        "organization where merged_into is not null": 1,
+    }.items():
+        [(count,)] = sample.rows("registry", f"select count(*) from {what}")
+        assert count >= least, what
+    # The calendar finds nothing more to do today, and what others may know they were told.
+    assert sample.rows("registry", "select 1 from organization where axes_due_on <= current_date") == []
+    if BOXES.get(sample.pack.code):
+        [(agrees, differs)] = sample.rows(
+            "registry",
+            "select count(*) filter (where area = area_found), count(*) filter (where area <> area_found) from organization",
+        )
+        assert agrees > 5 * differs > 0
+        [(visited,)] = sample.rows("registry", "select count(*) from verification where survey_id is not null")
+        assert visited >= 3
 
 
 def test_a_working_desk(sample: Sample) -> None:

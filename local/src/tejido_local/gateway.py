@@ -1,7 +1,7 @@
 """One origin for the services of `./tejido up`, with the paths that Caddy gives a municipality (deploy/gateway/Caddyfile).
 
-/requests/v1/… is /v1/… of the service requests, and so for the others; the citizens' page and Open311 keep their own addresses. Bodies go
-through as they come, both ways. For one machine: no TLS and no limits of its own.
+/requests/v1/… is /v1/… of the service requests, and so for the others; the pages for citizens and Open311 keep their own addresses. Bodies
+go through as they come, both ways. For one machine: no TLS and no limits of its own.
 """
 
 import argparse
@@ -19,7 +19,11 @@ from starlette.routing import Route
 
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 _API = re.compile(r"/(?P<service>[a-z]+)(?P<path>/v1/.*)")
-_AS_IT_IS = re.compile(r"/(seguimiento(/.*)?|open311/.*)")
+_AS_IT_IS = {
+    "requests": re.compile(r"/(seguimiento(/.*)?|open311/.*)"),
+    "registry": re.compile(r"/constancia(/.*)?"),
+}
+"""What is passed to a service under its own address."""
 _OF_ONE_LINE = {  # RFC 9110, section 7.6.1: they end at the next hop
     *("connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"),
     *("x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"),  # ours to say
@@ -73,7 +77,10 @@ def _target(path: str, upstreams: Mapping[str, str]) -> str | None:
     """Where a path leads; nowhere if it is not for everybody, as /metrics of the services."""
     if (api := _API.fullmatch(path)) and api["service"] in upstreams:
         return upstreams[api["service"]] + api["path"]
-    return upstreams["requests"] + path if _AS_IT_IS.fullmatch(path) else None
+    for service, own in _AS_IT_IS.items():
+        if own.fullmatch(path):
+            return upstreams[service] + path
+    return None
 
 
 async def _chunks(answer: httpx2.Response) -> AsyncIterator[bytes]:

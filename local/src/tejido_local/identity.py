@@ -195,12 +195,15 @@ class _Person:
 
 
 def _sample_people(offices: tuple[str, ...]) -> list[_Person]:
-    """One person for each role, and a second officer in another office, who must not see what the first one sees."""
+    """One person for each role; a second registrar, for who entered an organization may not register it; and a second officer in
+    another office, who must not see what the first one sees."""
     people = [
         _Person("ciudadana", "Ana Lucía", "Peña Rojas", "ciudadania"),
         _Person("ciudadano", "Óscar Iván", "Núñez Salazar", "ciudadania"),
         _Person("representante", "Jorge Elías", "Medina Vega", f"representante:{SAMPLE_ORGANIZATION}"),
         _Person("registro", "Marta Inés", "Ruiz Acosta", "registro"),
+        _Person("registro2", "Hernán Darío", "Quiroga Paz", "registro"),
+        _Person("autoridad", "Beatriz Elena", "Salinas Mora", "autoridad-registro"),
         _Person("evaluacion", "Andrés Felipe", "Castro Luna", "evaluacion"),
         _Person("supervision", "Carmen Rosa", "Vargas Díaz", "supervision"),
         _Person("auditoria", "Raúl Ernesto", "Gómez Soria", "auditoria"),
@@ -216,7 +219,7 @@ def _sample_people(offices: tuple[str, ...]) -> list[_Person]:
 
 
 def _groups(identity: Identity) -> list[str]:
-    plain = ["ciudadania", "registro", "evaluacion", "supervision", "auditoria", "administracion"]
+    plain = ["ciudadania", "registro", "autoridad-registro", "evaluacion", "supervision", "auditoria", "administracion"]
     of_offices = [f"{kind}:{office}" for office in identity.offices for kind in ("funcionario", "jefatura")]
     return [*plain, *of_offices, *([f"representante:{SAMPLE_ORGANIZATION}"] if identity.sample else [])]
 

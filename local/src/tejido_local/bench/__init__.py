@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from tejido_local.bench import alarms, load, mail, redating
+from tejido_local.bench import alarms, load, mail, organizations, redating, search
 from tejido_local.paths import STATE
 from tejido_local.postgres import Postgres
 from tejido_local.processes import free_port
@@ -70,6 +70,8 @@ def main(arguments: list[str]) -> int:
         "alarms": alarms.rows,
         "redating": redating.rows,
         "mail": mail.rows,
+        "imports": organizations.import_rows,
+        "search": search.rows,
     }
     parser = argparse.ArgumentParser(prog="./tejido bench")
     parser.add_argument("rows", nargs="*", help=f"which of {', '.join(rows)}; all when none is named")

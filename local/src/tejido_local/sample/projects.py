@@ -23,7 +23,7 @@ from tejido_shared.auth import Principal
 from tejido_shared.jurisdiction import Role
 
 PROJECTS = 120
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds that the registry's events may take to reach the projects service."""
 _USERS = {
     Role.OFFICER: "funcionaria",
@@ -48,7 +48,7 @@ def planned_projects(town: Town, registered: set[UUID]) -> list[PlannedProject]:
     steps = {code: [step.to for step in stage.steps] for code, stage in by_code.items()}
     initial = [code for code, stage in by_code.items() if stage.initial]
     underway = [code for code, stage in by_code.items() if stage.steps]
-    organizations = still_registered(town, registered)
+    organizations = [one for one in still_registered(town, registered) if one.able]
     plan: list[PlannedProject] = []
     titles: set[tuple[UUID, str]] = set()
     for n in range(PROJECTS):
@@ -58,7 +58,7 @@ def planned_projects(town: Town, registered: set[UUID]) -> list[PlannedProject]:
         age = rng.randint(5, 40) + sum(rng.randint(12, 45) for _ in course[1:])
         ages = [age, *sorted(rng.sample(range(1, age, 5), len(course) - 1), reverse=True)]
         # Some are of the organization that a sample user represents.
-        candidates = [one for one in organizations if one.ages[-1] > age]
+        candidates = [one for one in organizations if one.entered > age]
         organization = organizations[0] if n % 16 == 12 else rng.choice(candidates)
         themes = rng.sample(town.words["projects"], len(town.words["projects"]))
         bodies = (_project_body(town, rng, organization, theme, course[0]) for theme in themes)
@@ -99,7 +99,7 @@ def load(path: Path, registered: set[UUID]) -> tuple[int, dict[tuple[UUID, str],
     """How many were presented now, and the key of each by its organization and title."""
     town = Town(path)
     plan = planned_projects(town, registered)
-    _wait_until_known(registered)
+    _wait_until_known({one.id for one in still_registered(town, registered) if one.able})
     representatives = {str(one.organization.representative) for one in plan}
     with projects_db.tx() as session:
         of_the_sample = sa.select(Project).where(Project.presented_by.in_(representatives))
@@ -112,14 +112,15 @@ def load(path: Path, registered: set[UUID]) -> tuple[int, dict[tuple[UUID, str],
     return len(plan) if added else 0, known
 
 
-def _wait_until_known(registered: set[UUID]) -> None:
-    query = sa.select(sa.func.count()).where(
-        KnownOrganization.id.in_(registered), KnownOrganization.status == "registered"
-    )
+def _wait_until_known(able: set[UUID]) -> None:
+    """What an organization may do is told with each of its events: the last one has to be here."""
+    standing = KnownOrganization.standing
+    may = [standing[purpose].astext == "[]" for purpose in ("apply", "sign")]
+    query = sa.select(sa.func.count()).where(KnownOrganization.id.in_(able), *may)
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
         with projects_db.tx() as session:
-            if session.scalar(query) == len(registered):
+            if session.scalar(query) == len(able):
                 return
         time.sleep(0.1)
     raise TimeoutError("the registry's events do not reach the projects service")

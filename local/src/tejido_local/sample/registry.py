@@ -1,77 +1,90 @@
-"""Organizations and their registration."""
+"""Organizations: what they are, and in which standing."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice, product
-from operator import itemgetter
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
 from stdnum.ar import cuit
 from stdnum.co import nit
 
 from tejido_local.identity import SAMPLE_ORGANIZATION
-from tejido_local.sample.town import Step, Town, play, sample_id, shortest_path, spread
+from tejido_local.sample.registering import Acts, Organized, Story
+from tejido_local.sample.town import Town, play, sample_id, spread
 from tejido_registry import db as registry_db
-from tejido_registry import service as registry_service
 from tejido_registry.models import Organization
-from tejido_registry.schemas import OrganizationIn
-from tejido_shared.clock import now
 from tejido_shared.jurisdiction import OrganizationType
 
 ORGANIZATIONS = 300
+TWICE = 6
+"""Organizations that are entered a second time, as another office knows them."""
 OLDEST = 1600
 """Days since the first organization was registered."""
-_REGISTRATION = {
-    "registered": 84,
+_STATUS = {
+    "registered": 82,
     "submitted": 3,
     "in_review": 3,
     "needs_correction": 2,
-    "draft": 2,
-    "inactive": 2,
+    "draft": 3,
+    "inactive": 3,
     "suspended": 1,
     "rejected": 1,
     "withdrawn": 1,
     "cancelled": 1,
 }
+_OFFICE = {"current": 62, "expiring": 12, "expired": 14, "vacant": 6, "unknown": 6}
+_FRESHNESS = {"verified": 60, "due": 15, "stale": 10, "never": 15}
+_LEGAL = {
+    "incorporated": 52,
+    "simple_association": 14,
+    "de_facto": 16,
+    "in_process": 8,
+    "under_regularisation": 4,
+    "in_liquidation": 2,
+    "unsaid": 4,
+}
+_PROFILE = {"exact": 20, "blurred": 25, "hidden": 10, "none": 45}
 """Of each hundred organizations."""
+_NEW = ("draft", "submitted", "in_review", "needs_correction", "rejected")
 
 
 @dataclass(frozen=True)
 class PlannedOrganization:
-    """One to be entered. `course` are its registration statuses, `ages` how many days ago it got each."""
+    """One to be entered. `entered`: how many days ago. `able`: it is in good standing for all that projects ask for."""
 
     id: UUID
     representative: UUID
     barrio: str
     body: dict[str, Any]
-    course: list[str]
-    ages: list[int]
+    story: Story
+    entered: int
+    able: bool
 
 
 def planned_organizations(town: Town) -> list[PlannedOrganization]:
-    """The oldest first."""
+    """The oldest first; then those that are entered twice."""
     rng = town.rng("organizations")
     names = _organization_names(town, rng)
-    statuses = spread(rng, _REGISTRATION, len(names))
-    unfinished = registry_service.UNREGISTERED | {"rejected"}
     aged = []
-    for (kind, name, barrio), status in zip(names, statuses, strict=True):
-        age = rng.randint(14, 60) if status in unfinished else rng.randint(70, OLDEST - 1)
-        aged.append((age, kind, name, barrio, status))
+    for (kind, name, barrio), status in zip(names, spread(rng, _STATUS, len(names)), strict=True):
+        oldest = {"inactive": 500, "cancelled": 200, "withdrawn": 200, "suspended": 200}.get(status, 70)
+        aged.append(
+            (rng.randint(14, 60) if status in _NEW else rng.randint(oldest, OLDEST - 1), kind, name, barrio, status)
+        )
     # The sample user `representante` represents the first one.
     aged[0] = (OLDEST, *aged[0][1:4], "registered")
-    aged.sort(key=itemgetter(0), reverse=True)
-    return [_organization(town, n, *one) for n, one in enumerate(aged, 1)]
+    aged.sort(key=lambda one: -one[0])
+    stories = zip(*(spread(rng, shares, len(aged)) for shares in (_OFFICE, _FRESHNESS, _LEGAL, _PROFILE)), strict=True)
+    plan = [_organization(town, n, *one, *said) for n, (one, said) in enumerate(zip(aged, stories, strict=True), 1)]
+    return plan + [_again(town, len(plan) + n, one) for n, one in enumerate(_to_double(plan), 1)]
 
 
 def still_registered(town: Town, registered: set[UUID]) -> list[PlannedOrganization]:
-    return [one for one in planned_organizations(town) if one.course[-1] == "registered" and one.id in registered]
+    plan = planned_organizations(town)
+    return [one for one in plan if one.story.status == "registered" and not one.story.doubles and one.id in registered]
 
 
 def _organization_names(town: Town, rng: Random) -> list[tuple[OrganizationType, str, str]]:
@@ -94,20 +107,27 @@ def _organization_names(town: Town, rng: Random) -> list[tuple[OrganizationType,
 
 
 def _organization(
-    town: Town, n: int, age: int, kind: OrganizationType, name: str, barrio: str, status: str
+    town: Town,
+    n: int,
+    age: int,
+    kind: OrganizationType,
+    name: str,
+    barrio: str,
+    status: str,
+    office: str,
+    freshness: str,
+    legal: str,
+    profile: str,
 ) -> PlannedOrganization:
     rng = town.rng("organization", n)
-    starts = (
-        ["draft", "submitted"] if status in registry_service.UNREGISTERED else ["draft", "registered", "registered"]
-    )
-    start = {"draft": "draft", "rejected": "submitted"}.get(status) or rng.choice(starts)
-    course = shortest_path(rng, registry_service.TRANSITIONS, start, status)
-    ages = [age]
-    for before in course[:-1]:
-        soon = before in registry_service.UNREGISTERED
-        ages.append(ages[-1] - rng.randint(2, 4) if soon else rng.randint(1, ages[-1] - 1))
+    if n == 1:
+        office, freshness, legal, profile = "current", "verified", "incorporated", "exact"
+    able = status == "registered" and office in ("current", "expiring") and legal == "incorporated"
+    late = status == "registered" and not able and rng.random() < 0.15
+    said = {theme.code for theme in town.pack.registration.theme}
+    populations = [population.code for population in town.pack.registration.population]
     territory = town.place(barrio)
-    _, latitude, longitude = town.spot(rng, territory)
+    area, latitude, longitude = town.spot(rng, territory)
     initials = "".join(word[0] for word in name.replace(barrio, "").split() if word[0].isupper())
     contacts = [
         {
@@ -123,22 +143,79 @@ def _organization(
         "public_name": f"{initials} {barrio}" if len(initials) > 1 and rng.random() < 0.4 else None,
         "other_names": [f"Vecinos de {barrio}"] if rng.random() < 0.1 else [],
         "organization_type": kind.code,
+        "legal_status": None if legal == "unsaid" else legal,
+        "purpose": rng.choice(town.words["purposes"]) if rng.random() < 0.8 else None,
+        "founded_on": f"{rng.randint(1985, 2018)}-0{rng.randint(1, 9)}-{rng.randint(10, 28)}",
+        "website": f"https://organizacion-{n}.example.org" if rng.random() < 0.2 else None,
+        "themes": rng.sample(sorted(said), min(len(said), rng.choice((1, 1, 2, 3)))),
+        "populations": rng.sample(populations, min(len(populations), rng.choice((0, 1, 1, 2)))),
         "identifiers": _identifiers(rng, kind, n),
         "contacts": contacts,
         "address": town.words["address"].format(number=rng.randrange(100)) if rng.random() < 0.9 else None,
         "locality": town.pack.name,
         "territory": territory,
-        "latitude": latitude,
+        # Some were typed without looking at the map: then the point tells.
+        "area": area if rng.random() < 0.8 else None,
+        "neighborhood": barrio,
+        "latitude": latitude if rng.random() < 0.93 else None,
         "longitude": longitude,
-        "registration_status": course[0],
     }
+    body["longitude"] = longitude if body["latitude"] is not None else None
+    story = Story(
+        n=n,
+        status=status,
+        applied=status in _NEW or (status == "registered" and age < 400 and rng.random() < 0.5),
+        on_line=rng.random() < 0.5,
+        office=office if status not in _NEW else "unknown",
+        freshness=freshness if status not in _NEW else "never",
+        profile=profile if status not in _NEW else "none",
+        filed=rng.choice((375, 400, 415)) if late else rng.randint(10, 340),
+        papers=able,
+        bounced=status == "registered" and rng.random() < 0.03,
+        filing=_FILINGS[n % 40] if status == "registered" and n % 40 in _FILINGS else "none",
+        certified=able and n % 9 == 1,
+    )
     return PlannedOrganization(
         id=sample_id("organization", n),
         representative=sample_id("user", "representante" if n == 1 else f"representante-{n}"),
         barrio=barrio,
         body=body,
-        course=course,
-        ages=ages,
+        story=story,
+        entered=age,
+        able=able,
+    )
+
+
+_FILINGS: dict[int, Literal["submitted", "in_review", "accepted"]] = {5: "submitted", 15: "in_review", 25: "accepted"}
+
+
+def _to_double(plan: list[PlannedOrganization]) -> list[PlannedOrganization]:
+    return [one for one in plan[1:] if one.story.status == "registered"][:TWICE]
+
+
+def _again(town: Town, n: int, of: PlannedOrganization) -> PlannedOrganization:
+    """The same organization as another office wrote it down: another spelling, no numbers, and nothing known of it."""
+    rng = town.rng("again", n)
+    name = of.body["name"]
+    spelt = rng.choice(
+        (name.upper(), name.replace("de ", "", 1), name.replace("í", "i").replace("é", "e") + ".", f"{name} ")
+    )
+    body = of.body | {
+        "name": spelt.strip() if spelt.strip() != name else f"La {name}",
+        "public_name": None,
+        "other_names": [],
+        "legal_status": None,
+        "website": None,
+        "identifiers": [],
+        "contacts": [
+            {"name": None, "post": None, "email": None, "phone": one["phone"]}
+            for one in of.body["contacts"]
+            if one["phone"]
+        ][:1],
+    }
+    story = Story(n=n, status="registered", doubles=of.story.n, filed=100)
+    return PlannedOrganization(
+        sample_id("organization", n), sample_id("user", f"representante-{n}"), of.barrio, body, story, 90, able=False
     )
 
 
@@ -165,36 +242,14 @@ def load(path: Path) -> tuple[int, set[UUID]]:
     with registry_db.tx() as session:
         added = session.get(Organization, SAMPLE_ORGANIZATION) is None
         if added:
-            play(step for n, one in enumerate(plan, 1) for step in _registration(session, town, n, one))
+            acts = Acts(session, town)
+            acts.draw_areas()
+            organized = [Organized(one.id, str(one.representative), one.body, one.story, one.entered) for one in plan]
+            play(step for one in organized for step in acts.steps(one))
+            acts.settle(organized)
         registered = session.scalars(
             sa.select(Organization.id).where(
                 Organization.id.in_([one.id for one in plan]), Organization.registration_status == "registered"
             )
         ).all()
     return len(plan) if added else 0, set(registered)
-
-
-def _registration(session: Session, town: Town, n: int, one: PlannedOrganization) -> Iterable[Step]:
-    rng = town.rng("registration", n)
-    registrar = str(sample_id("user", "registro"))
-
-    def act(status: str, reason: str) -> None:
-        organization = session.get_one(Organization, one.id)
-        registry_service.set_status(session, organization, status, reason, registrar)
-
-    instants = town.course(rng, one.ages)
-    yield instants[0], partial(_enter, session, one, registrar)
-    for instant, status in zip(instants[1:], one.course[1:], strict=True):
-        yield instant, partial(act, status, rng.choice(town.said_of("status_reasons", status)))
-
-
-def _enter(session: Session, one: PlannedOrganization, author: str) -> None:
-    """As the use case `create`, under a key of the sample: by it others know its organizations."""
-    values = dict(OrganizationIn(**one.body))
-    number = registry_service.next_numbers(session, 1)[0]
-    organization = Organization(id=one.id, number=number, registered_at=now())
-    registry_service.apply(organization, registry_service.checked(values, values))
-    session.add(organization)
-    registry_service.flush(session)
-    registry_service.record(session, organization, "created", author)
-    registry_service.announce(session, [organization])
