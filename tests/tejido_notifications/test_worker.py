@@ -1,5 +1,10 @@
 """The worker sends what it has just committed, without waiting for its timetable."""
 
+import re
+from itertools import chain
+
+from tejido_local.paths import ROOT
+from tejido_local.processes import workers_of
 from tejido_shared.db import Database
 from tejido_shared.testing import TownInOneProcess
 
@@ -15,3 +20,15 @@ def test_from_the_event_to_the_mail_without_a_timetable(
     assert mail_server.received == []
     TownInOneProcess._drain(app)
     assert [NUMBER in message["Subject"] for message in mail_server.received] == [True]
+
+
+def test_every_queue_has_its_worker_and_events_one_that_sends_nothing() -> None:
+    from tejido_notifications.worker import app
+
+    compose = re.findall(
+        r"tejido_notifications\.worker worker .*\n? *--queues (\S+)", (ROOT / "docker-compose.yml").read_text()
+    )
+    for taken in (compose, [options[1] for options in workers_of("notifications").values()]):
+        queues = [names.split(",") for names in taken]
+        assert sorted(chain(*queues)) == sorted(queue.name for queue in app.conf.task_queues)
+        assert not any({"notifications.events", "notifications.work"} <= set(names) for names in queues)

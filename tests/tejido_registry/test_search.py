@@ -150,7 +150,7 @@ def test_a_list_costs_the_same_few_statements(api: TestClient, named: dict[str, 
             assert "c@example.org" in answer.text
             taken.append(len([one for one in seen if one.startswith(("SELECT", "WITH"))]))
         counts.append(taken)
-    assert counts == [[4, 4, 6, 4], [4, 4, 6, 4]]
+    assert counts == [[4, 4, 7, 4], [4, 4, 7, 4]]
 
 
 def test_near_and_in_order(api: TestClient, named: dict[str, str]) -> None:

@@ -66,6 +66,8 @@ def contacts(pack: Jurisdiction, given: Sequence[ContactIn]) -> tuple[list[Conta
 
 def fold(text: str) -> str:
     """A text without accents and capitals, as the database's function of the same name makes it."""
+    if text.isascii():  # most texts, and imports fold millions
+        return text.lower()
     decomposed = unicodedata.normalize("NFD", text)
     return re.sub("[\u0300-\u036f]", "", decomposed).lower()
 

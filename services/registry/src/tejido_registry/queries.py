@@ -68,17 +68,20 @@ def is_listed(organization: Organization) -> bool:
 def visible_to(principal: Principal | None) -> sa.Select[Organization]:
     """The organizations a caller may see: all for officials, their own for who acts for them, the listed ones for everybody."""
     query = sa.select(Organization)
-    if is_official(principal):
-        return query
-    # Who knows the key of one that was merged is told where it lives on.
-    public = listed() | Organization.merged_into.is_not(None)
-    return query.where(public if principal is None else public | of(principal))
+    return query if is_official(principal) else query.where(_visible_to_stranger(principal))
+
+
+def _visible_to_stranger(principal: Principal | None) -> sa.ColumnElement[bool]:
+    return listed() if principal is None else listed() | of(principal)
 
 
 def one(
     session: Session, principal: Principal | None, organization_id: UUID, *, lock: bool = False
 ) -> Organization | None:
-    query = visible_to(principal).where(Organization.id == organization_id)
+    """Who knows the key of one that was merged is told where it lives on."""
+    query = sa.select(Organization).where(Organization.id == organization_id)
+    if not is_official(principal):
+        query = query.where(_visible_to_stranger(principal) | Organization.merged_into.is_not(None))
     return session.scalar(query.with_for_update() if lock else query)
 
 
@@ -183,8 +186,11 @@ def history_of(organization_id: UUID) -> sa.Select[HistoryEntry]:
 
 def found_by(q: str, *, officials: bool) -> sa.ColumnElement[bool]:
     """Every word is in one of the names, whole, as a beginning or in another number; or `q` is one of its numbers."""
+    words = _words(q)
     written = q.strip().upper()
     digits = re.sub("[^0-9]", "", written)
+    if words and not digits:  # no number is without a digit
+        return _holds(words, beginnings=True)
     numbers = {written, digits} - {""}
     if len(digits) == 10:
         numbers.add(digits[:-1])  # a NIT with its check digit, which is stored apart
@@ -195,7 +201,6 @@ def found_by(q: str, *, officials: bool) -> sa.ColumnElement[bool]:
         owners = owners.where(~Identifier.of_a_person)
     # A union, since with OR the planner rather walks the whole list in its order than uses three indexes.
     found: list[sa.Select[Any]] = [owners, sa.select(alive).where(Organization.number == written)]
-    words = _words(q)
     if words:
         found.append(sa.select(Organization.id).where(_holds(words, beginnings=True)))
     return Organization.id.in_(sa.union(*found))
@@ -220,9 +225,13 @@ def mistyped(session: Session, q: str) -> list[str]:
     Tells the session what counts as like, for `resembling`.
     """
     long = _long(_words(q))
+    if not long:
+        return []
+    settings = {"pg_trgm.word_similarity_threshold": str(SIMILAR), "enable_seqscan": "off"}
+    session.execute(sa.select(*(sa.func.set_config(name, value, True) for name, value in settings.items())))
+    # To find one row the planner would rather read the whole table, in the hope that it comes soon; a word that is in none does not.
     known = [sa.exists().where(_holds([word], beginnings=True)).label(f"known_{n}") for n, word in enumerate(long)]
-    threshold = sa.func.set_config("pg_trgm.word_similarity_threshold", str(SIMILAR), True)
-    _, *found = session.execute(sa.select(threshold, *known)).one()
+    found = session.execute(sa.select(*known)).one()
     return [word for word, is_known in zip(long, found, strict=True) if not is_known] or long
 
 

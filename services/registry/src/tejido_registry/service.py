@@ -216,8 +216,9 @@ def enter(
             (HistoryEntry, history),
         ):
             if rows:
-                # One statement for all: without it the ORM makes one for each set of fields that are empty.
-                session.execute(sa.insert(model).execution_options(render_nulls=True), rows)
+                # The table's insert, not the mapped class's: that one is a statement for each set of fields that are empty.
+                mapped: Any = sa.inspect(model)
+                session.execute(sa.insert(mapped.local_table), rows)
     except IntegrityError as error:
         raise _raced(error) from None
     _announce(session, organizations)

@@ -681,3 +681,5 @@ def upgrade() -> None:
     op.drop_constraint("pk_number_counter", "number_counter", type_="primary")
     op.create_primary_key("pk_number_counter", "number_counter", ["series", "year"])
     op.execute(_TRIGGERS)
+    # Most are listed, which the planner cannot know by itself.
+    op.execute("create statistics organization_listed on (standing['be_listed']) from organization")
