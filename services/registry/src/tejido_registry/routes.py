@@ -116,7 +116,8 @@ def read_organization(organization_id: UUID, caller: Anybody, response: Response
     with tx() as session:
         organization = _found(queries.one(session, caller, organization_id))
         if organization.merged_into is not None:
-            return RedirectResponse(f"/v1/organizations/{organization.merged_into}", 308)
+            # Relative, for the gateway has this service under a path of its own.
+            return RedirectResponse(str(organization.merged_into), 308)
         response.headers["ETag"] = etag(organization)
         return _whole(organization, caller)
 

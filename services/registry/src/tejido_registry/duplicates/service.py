@@ -16,7 +16,8 @@ from tejido_shared.clock import now
 from tejido_shared.ids import new_id
 from tejido_shared.refusals import Refused
 
-BATCH = 500
+BATCH = 100
+"""Organizations of one transaction: PostgreSQL ends one that says nothing for half a minute."""
 _LOCK = 0x7E11D3
 Pair = tuple[UUID, UUID]
 
