@@ -73,11 +73,10 @@ def _changed(whose: Whose, response: Response, act: Callable[[Session, Contact],
 
 @router.get("/push-key", tags=["contacts"], summary="What a page subscribes its browser to web push with")
 def read_push_key(_: Anybody) -> schemas.PushKeyOut:
-    """404 where the municipality has no web push. The subscription is then the address of the channel `web_push`."""
+    """Its subscription is then the address of the channel `web_push`."""
     asked = settings()
-    if not asked.web_push_key.get_secret_value():
-        raise NotFound
-    return schemas.PushKeyOut(application_server_key=web_push.public_key(asked))
+    key = web_push.public_key(asked) if asked.web_push_key.get_secret_value() else None
+    return schemas.PushKeyOut(application_server_key=key)
 
 
 def _add_routes(path: str, tag: str, find: Callable[..., Whose]) -> None:

@@ -74,4 +74,6 @@ class ContactOut(BaseModel):
 
 
 class PushKeyOut(BaseModel):
-    application_server_key: str = Field(description="VAPID public key (RFC 8292), base64url: `applicationServerKey`")
+    application_server_key: str | None = Field(
+        description="VAPID public key (RFC 8292), base64url; none where the municipality has no web push"
+    )
