@@ -919,6 +919,21 @@ def test_a_receipt_is_acknowledged_by_hand_with_proof(desk: Desk) -> None:
         assert desk.everything(one) == before
 
 
+@pytest.mark.parametrize("arrived", [on(3, 6, 10), on(3, 6, 13)])
+def test_a_receipts_proof_that_comes_after_the_end_changes_no_outcome(desk: Desk, arrived: datetime) -> None:
+    with clock.moved_to(on(3, 6, 9)):
+        one = desk.file(petitioner={"name": "Ana", "email": "ana@example.org"}, channel="mail")
+    with clock.moved_to(on(3, 6, 12)):
+        desk.do(one, "withdrawal", {"evidence": "Carta firmada"})
+        kept = desk.outcomes(one)
+    with clock.moved_to(on(3, 6, 14)):
+        desk.mail(contracts.RequestSubmitted, uuid4(), one, arrived)
+        assert desk.row(one).acknowledged_at is not None
+        assert kept["acknowledgement"] == "void"
+        assert desk.outcomes(one) == kept
+        assert desk.clock_of(one, "acknowledgement")["status"] == "void"
+
+
 def test_the_office_is_told_when_a_mail_did_not_arrive(desk: Desk) -> None:
     undelivered = contracts.RequestMessageUndelivered
     with clock.moved_to(on(3, 6, 22)):

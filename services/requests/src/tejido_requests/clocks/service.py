@@ -249,11 +249,12 @@ def clocks(session: Session, request: ServiceRequest | sa.Row[Any], history: Seq
             started_at, deadlines.Term(term.unit, term.n), calendar, pack.zone, _stored_policy(request)
         )
         clock = Clock(kind, started_at, counted, term.article, term.kind == "legal", office)
-        if done is not None:
+        end = ended if ended is not None and ended.at >= started_at and kind != "appeal" else None
+        if done is not None and (end is None or done.at <= end.at):
             on_time = counted.overdue_at is not None and done.at < counted.overdue_at
             clock = replace(clock, status="stopped", stopped_at=done.at, on_time=on_time)
-        elif ended is not None and ended.at >= started_at and kind != "appeal":
-            clock = replace(clock, status="void", stopped_at=ended.at)
+        elif end is not None:
+            clock = replace(clock, status="void", stopped_at=end.at)
         found.append(clock)
 
     acknowledged = first["acknowledged"] or next(

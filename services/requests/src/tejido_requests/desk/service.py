@@ -476,6 +476,9 @@ def acknowledge(
     """The petitioner has the receipt: by mail with proof, or handed over. Again changes nothing."""
     if request.acknowledged_at is not None:
         return
+    if request.closed_at is not None:
+        # The clock ended with the request, and its outcome is kept: what is learnt now stops nothing any more.
+        at = max(at, now())
     request.acknowledged_at = at
     audit.record(session, request, "acknowledged", at, author, evidence=evidence)
     settle(session, request)
