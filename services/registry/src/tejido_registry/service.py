@@ -1,7 +1,6 @@
 """The use cases. Each takes a session and never commits; none knows of HTTP or Celery."""
 
 from collections.abc import Collection, Iterable, Sequence
-from datetime import date
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -26,6 +25,7 @@ from tejido_shared.personal import seal
 from tejido_shared.refusals import NotForThem, Refused
 
 PACKAGE = "tejido_registry"
+today = standing.today
 BATCH = 1000
 COLUMNS = (
     "name",
@@ -109,11 +109,6 @@ def placed(values: dict[str, Any], area: str | None, neighborhood: str | None) -
         "area": values["area"] or area,
         "neighborhood": values["neighborhood"] or neighborhood,
     }
-
-
-def today() -> date:
-    """The day it is in the municipality."""
-    return now().astimezone(jurisdiction().zone).date()
 
 
 def values_of(organization: Organization) -> dict[str, Any]:
