@@ -14,6 +14,7 @@ from tejido_requests import settings as service
 from tejido_requests.app import create_app
 from tejido_requests.db import tx
 from tejido_requests.models import ServiceRequest
+from tejido_requests.settings import jurisdiction
 from tejido_shared import clock
 from tejido_shared.auth import RateLimit
 from tejido_shared.db import Database
@@ -104,7 +105,9 @@ def test_a_petition_makes_the_round(api: TestClient, office: dict[str, str]) -> 
     with clock.moved_to(FRIDAY + timedelta(days=1)):
         (shown,) = _listed(api)
     assert shown["expected_datetime"] == "2026-04-21T23:59:59-05:00"
-    assert shown["requested_datetime"].startswith("2026-03-27T18:30:")  # the clock goes on while it is filed
+    assert timedelta() <= stored.received_at - FRIDAY < timedelta(minutes=1)  # the clock goes on while it is filed
+    received = stored.received_at.astimezone(jurisdiction().zone).replace(microsecond=0)
+    assert shown["requested_datetime"] == received.isoformat()
     assert (shown["status"], shown["service_code"], shown["description"]) == ("open", "complaint", None)
     assert (shown["lat"], shown["long"], shown["address_id"]) == (4.599, -74.081, "chapinero")
     desk = f"/v1/service-requests/{stored.id}"
