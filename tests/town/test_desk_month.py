@@ -322,11 +322,17 @@ class Desk:
         self._swept()
         database = self.month.database("requests")
 
-        def sent() -> bool:
+        def left() -> list[Any]:
+            query = "select envelope->>'type', sent, due_at - now(), now() - created_at from outbox order by id limit 20"
             with database.tx() as session:
-                return session.scalar(sa.text("select count(*) from outbox")) == 0
+                return list(session.execute(sa.text(query)))
 
-        wait_until(sent, 120, "the events")
+        try:
+            wait_until(lambda: not left(), 120, "the events")
+        except AssertionError:
+            with self.month.database("notifications").tx() as session:
+                dead = list(session.execute(sa.text("select type, attempts, error, last_failed_at from dead_letter")))
+            raise AssertionError(f"events are left: {left()}; failed: {dead}\n{self.month.said()}") from None
 
 
 def _check(month: Month) -> None:

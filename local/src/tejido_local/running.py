@@ -5,6 +5,9 @@ import random
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import httpx2
@@ -19,7 +22,11 @@ from tejido_shared.testing import Issuer, town_environment, wait_until
 
 
 class RunningTown:
-    """Databases, a Redis of its own, and the processes a test starts. What they print is in `directory`."""
+    """Databases, a Redis of its own, and the processes a test starts. What they print is in `directory`.
+
+    A process that ends by itself is started again, as Compose and `./tejido up` do: a worker of Celery may end when Redis goes away at a
+    bad moment. What the test kills stays down.
+    """
 
     def __init__(self, name: str, directory: Path, issuer: Issuer, **environment: str) -> None:
         self.directory = directory
@@ -33,6 +40,10 @@ class RunningTown:
         }
         self.urls: dict[str, str] = {}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._started: dict[str, Callable[[], subprocess.Popen[bytes]]] = {}
+        self._changing = threading.Lock()
+        self._closed = threading.Event()
+        threading.Thread(target=self._start_again, name="supervisor", daemon=True).start()
         self._databases: dict[str, Database] = {}
 
     def database(self, service: str) -> Database:
@@ -57,15 +68,27 @@ class RunningTown:
         return done.stdout
 
     def start(self, name: str, *arguments: str, **environment: str) -> None:
-        with (self.directory / f"{name}.log").open("ab") as log:
-            self._processes[name] = subprocess.Popen(
-                [sys.executable, *arguments],
-                env={**self.environment, **environment},
-                cwd=ROOT,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        def begin() -> subprocess.Popen[bytes]:
+            with (self.directory / f"{name}.log").open("ab") as log:
+                return subprocess.Popen(
+                    [sys.executable, *arguments],
+                    env={**self.environment, **environment},
+                    cwd=ROOT,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
+
+        with self._changing:
+            self._started[name], self._processes[name] = begin, begin()
+
+    def _start_again(self) -> None:
+        while not self._closed.wait(1):
+            with self._changing:
+                for name, process in self._processes.items():
+                    if process.poll() is not None:
+                        _kill_all_of(process)
+                        self._processes[name] = self._started[name]()
 
     def start_api(self, service: str, name: str | None = None) -> str:
         port = free_port()
@@ -119,18 +142,30 @@ class RunningTown:
         self.start_workers(service)
         self.start_beat(service)
 
+    def said(self) -> str:
+        """The last lines that each process printed."""
+        logs = sorted(self.directory.glob("*.log"))
+        return "\n".join(f"{log.name}: {log.read_text(errors='replace')[-1500:]}" for log in logs)
+
     def kill(self, name: str) -> None:
         """SIGKILL to the process and all it started."""
-        process = self._processes.pop(name)
-        os.killpg(process.pid, signal.SIGKILL)
+        with self._changing:
+            process = self._processes.pop(name)
+        _kill_all_of(process)
         process.wait()
 
     def close(self) -> None:
+        self._closed.set()
         for name in list(self._processes):
             self.kill(name)
         for database in self._databases.values():
             database.close()
         self.redis.stop()
+
+
+def _kill_all_of(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 _CELERY = ("-m", "celery", "-A")
