@@ -158,6 +158,58 @@ def test_a_legal_notice_waits_behind_nothing(database: Database, mail_server: Ma
     assert {one.cause_id for one in claimed[3:]} <= set(campaign)
 
 
+def test_what_was_seen_ahead_is_taken_only_while_it_waits(database: Database) -> None:
+    for number in range(12):
+        queued(database, SERVICE, f"{number}@correo.example")
+    ahead = service.Ahead()
+    with database.tx() as session:
+        assert service.claim(session, "email", 0, ahead=ahead) is not None
+    cancelled, of_another, left = (one.id for one, _ in list(ahead.seen)[:3])
+    with database.tx() as session:
+        session.get_one(Delivery, cancelled).status = "cancelled"
+        session.get_one(Delivery, of_another).sender = 1  # a new version, as when it was taken and put back
+    with database.tx() as session:
+        claimed = service.claim(session, "email", 0, ahead=ahead)
+    assert claimed is not None
+    assert claimed.id == left
+    queued(database, LEGAL)
+    ahead.until = 0.0  # a second later it looks anew
+    with database.tx() as session:
+        claimed = service.claim(session, "email", 0, ahead=ahead)
+    assert claimed is not None
+    assert claimed.category == "legal"
+
+
+def test_one_statement_records_a_message_and_takes_the_next(database: Database) -> None:
+    for number in range(4):
+        queued(database, SERVICE, f"{number}@correo.example")
+    ahead, accepted = service.Ahead(), Outcome("accepted", "250 2.0.0 queued")
+    with database.tx() as session:
+        first = service.claim(session, "email", 0, ahead=ahead)
+    assert first is not None
+    assert service.may_hand_over(first, accepted, None, ahead)
+    with database.rows() as connection:
+        recorded, second = service.hand_over(connection, first, accepted, None, 0, ahead)
+    assert recorded
+    assert second is not None
+    with database.tx() as session:
+        one, two = session.get_one(Delivery, first.id), session.get_one(Delivery, second.id)
+        assert (one.status, one.evidence, one.sender) == ("delivered", "250 2.0.0 queued", None)
+        assert (two.status, two.sender, two.attempts) == ("sending", 0, 1)
+        outcomes = {one.delivery_id: one.outcome for one in session.scalars(sa.select(Attempt))}
+        assert outcomes == {first.id: "accepted", second.id: "unknown"}
+        two.status = "bounced"  # while it is being sent
+    other = ahead.seen[0][0].id
+    with database.tx() as session:
+        session.get_one(Delivery, other).status = "cancelled"
+    with database.rows() as connection:
+        assert service.hand_over(connection, second, accepted, None, 0, ahead) == (False, None)
+    with database.tx() as session:
+        assert session.get_one(Delivery, second.id).status == "bounced"
+    assert not service.may_hand_over(second, Outcome("deferred"), None, ahead)
+    assert not service.may_hand_over(second, accepted, 5.0, ahead)
+
+
 def test_a_rate_holds_over_all_senders(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(100):
         queued(database, address=f"{number}@correo.example")

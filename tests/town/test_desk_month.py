@@ -323,7 +323,9 @@ class Desk:
         database = self.month.database("requests")
 
         def left() -> list[Any]:
-            query = "select envelope->>'type', sent, due_at - now(), now() - created_at from outbox order by id limit 20"
+            query = (
+                "select envelope->>'type', sent, due_at - now(), now() - created_at from outbox order by id limit 20"
+            )
             with database.tx() as session:
                 return list(session.execute(sa.text(query)))
 

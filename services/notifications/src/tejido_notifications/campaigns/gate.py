@@ -1,7 +1,9 @@
 """The last look before a message that is no legal notice goes out: whether it still may."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -21,26 +23,49 @@ class Stopped:
     until: datetime | None = None
 
 
-def stopped(
-    session: Session, *, channel: str, category: str, cause_type: str, cause_id: UUID, address: str | None
-) -> Stopped | None:
-    """Whether the message must not be sent now; none if it may.
+@dataclass(frozen=True)
+class Waiting:
+    """A message that is due. `address`: none if it cannot be decrypted."""
 
-    Asked with the row locked, and before every attempt, for a message may wait for days: its recipient may have opted out, the address
-    may have bounced, quiet hours may have begun, its campaign may have been stopped. `address`: none if it cannot be decrypted.
+    id: UUID
+    channel: str
+    category: str
+    cause_type: str
+    cause_id: UUID
+    address: str | None
+
+
+def stopped(session: Session, messages: Iterable[Waiting]) -> dict[UUID, Stopped]:
+    """Which of the messages must not be sent now.
+
+    Asked a moment before every attempt, for a message may wait for days: its recipient may have opted out, the address may have bounced,
+    quiet hours may have begun, its campaign may have been stopped.
     """
-    if category == "legal" or channel == "webhook":
-        return None
+    asked = [one for one in messages if one.category != "legal" and one.channel != "webhook"]
+    if not asked:
+        return {}
+    addressed = {one.id: contacts.marks(one.channel, one.address) for one in asked if one.address is not None}
+    known = dict(zip(addressed, contacts.known_of(session, list(addressed.values())), strict=True))
+    campaigns = {id_: queries.state(session, id_) for id_ in {one.cause_id for one in asked if one.cause_type == CAUSE}}
     instant = now()
+    found = {}
+    for one in asked:
+        why = _stopped(one, known.get(one.id), campaigns, instant)
+        if why is not None:
+            found[one.id] = why
+    return found
+
+
+def _stopped(
+    message: Waiting, known: contacts.Known | None, campaigns: Mapping[UUID, Any], instant: datetime
+) -> Stopped | None:
     starts = instant
-    if address is not None:
-        known = contacts.known(session, contacts.marks(channel, address))
-        if known is not None:
-            if known.unwanted(category):
-                return Stopped("unwanted")
-            starts = known.after_quiet_hours(instant)
-    if cause_type == CAUSE:
-        campaign = queries.state(session, cause_id)
+    if known is not None:
+        if known.unwanted(message.category):
+            return Stopped("unwanted")
+        starts = known.after_quiet_hours(instant)
+    if message.cause_type == CAUSE:
+        campaign = campaigns[message.cause_id]
         if campaign is None or campaign.status == "cancelled":
             return Stopped("campaign_cancelled")
         if campaign.status == "paused":

@@ -30,7 +30,7 @@ def addresses(session: Session, contact_id: UUID) -> list[Address]:
 
 
 def known(session: Session, marks: Collection[bytes]) -> Sequence[Any]:
-    """What is known of an address: its rows, each with its contact's wishes, once for each category that is not wanted.
+    """What is known of addresses: their rows, each with its contact's wishes, once for each category that is not wanted.
 
     Nothing encrypted is read, so that one value that cannot be decrypted harms no message.
     """
@@ -44,6 +44,7 @@ _opt_out: Any = sa.inspect(OptOut).local_table
 _is_marked = _address.c.fingerprint == sa.any_(sa.bindparam("marks", type_=ARRAY(sa.LargeBinary)))
 _KNOWN = (
     sa.select(
+        _address.c.fingerprint,
         _address.c.contact_id,
         _address.c.verified_at,
         _address.c.bounced_at,

@@ -5,8 +5,10 @@ for nothing before it is verified. What is known of the address itself, that it 
 """
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -77,7 +79,16 @@ def marks(channel: str, address: str) -> list[bytes]:
 
 def known(session: Session, marks: list[bytes]) -> Known | None:
     """What is known of the address with these marks; none if nothing is."""
-    rows = queries.known(session, marks)
+    return known_of(session, [marks])[0]
+
+
+def known_of(session: Session, addresses: Sequence[list[bytes]]) -> list[Known | None]:
+    """What is known of each of these addresses, with one statement."""
+    rows = queries.known(session, [mark for marks in addresses for mark in marks])
+    return [_known([row for row in rows if row.fingerprint in marks]) for marks in addresses]
+
+
+def _known(rows: Sequence[Any]) -> Known | None:
     if not rows:
         return None
     trusted = [row for row in rows if row.contact_id is None or row.verified_at is not None]

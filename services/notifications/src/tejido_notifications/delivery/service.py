@@ -2,9 +2,11 @@
 
 import json
 import random
-from collections.abc import Iterator
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -48,8 +50,12 @@ MAX_ATTEMPTS = 18
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=30), timedelta(hours=6)
 _FIRST_WAITS = {"greylisted": timedelta(minutes=2), "full": timedelta(hours=1)}
 """By kind of failure, where `FIRST_WAIT` would only annoy the other side."""
-MOST_STOPPED = 100
-"""Messages that one claim finds to be no longer wanted, before it leaves the rest to the next."""
+LOOK_AHEAD = 10
+"""Messages that a line sees at one look; a legal notice that comes meanwhile waits for as many."""
+LOOK_SECONDS = 1.0
+"""After which it looks anew, however many it has sent: a legal notice, an opt-out and a pause count from then on."""
+MOST_LOOKS = 10
+"""Of one claim, that may find nothing but what is no longer wanted or what others took, before it leaves the rest to the next."""
 _GRACE = timedelta(seconds=60)
 """After PostgreSQL was restarted: how long the senders of before have to say what came of what they held."""
 
@@ -106,11 +112,11 @@ def opened(event: Event) -> str:
 
 def _opened(model: BaseModel) -> BaseModel:
     plain: dict[str, Any] = {}
-    for name, field in type(model).model_fields.items():
+    for name, declared in type(model).model_fields.items():
         value = getattr(model, name)
         if isinstance(value, list):
             plain[name] = [_opened(one) if isinstance(one, BaseModel) else one for one in value]
-        elif value is not None and _is_sealed(field.annotation):
+        elif value is not None and _is_sealed(declared.annotation):
             plain[name] = unseal(value)
     return model.model_copy(update=plain)
 
@@ -195,37 +201,97 @@ def take_over(session: Session, channel: str, sender: int) -> None:
             _defer(session, delivery, text("sender_ended"), backoff(delivery.attempts - 1))
 
 
-def claim(session: Session, channel: str, sender: int, rate: float | None = None) -> Claimed | None:
+@dataclass
+class Ahead:
+    """What a line of a channel has seen to be due, so that one look serves several messages. It holds nothing: each is taken by itself.
+
+    `lines`: how many lines the channel has. Each has its share, so that they do not all reach for the same messages.
+    """
+
+    lines: int = 1
+    seen: deque[tuple[Any, tuple[str, str] | None]] = field(default_factory=deque)
+    until: float = 0.0
+
+    def share(self, found: Sequence[Any], sender: int) -> Sequence[Any]:
+        """Legal notices, what falls to this line, and then what falls to others, who may not be at work."""
+
+        def falls_to_others(one: Any) -> bool:
+            return bool(one.category != "legal" and one.id.int % self.lines != sender % self.lines)
+
+        return sorted(found, key=falls_to_others)[:LOOK_AHEAD]
+
+
+def claim(
+    session: Session, channel: str, sender: int, rate: float | None = None, ahead: Ahead | None = None
+) -> Claimed | None:
     """Takes the message of the channel that is due longest, legal notices first; none if none is, or if the channel's rate, in messages
     a second, is used up. The caller commits before it speaks to the other side."""
+    ahead = ahead or Ahead()
     instant = now()
-    for _ in range(MOST_STOPPED):
-        found = _due(session, channel, instant)
-        if found is None:
+    if time.monotonic() > ahead.until:
+        ahead.seen.clear()
+    for _ in range(MOST_LOOKS):
+        while ahead.seen:
+            if rate is not None and not _may_send(session, channel, rate, instant):
+                return None
+            claimed, taking = _next(ahead, sender)
+            if queries.take(session, taking):
+                return claimed
+        if not _look(session, channel, sender, instant, ahead):
             return None
-        letter = _letter(found)
-        stopped = gate.stopped(
-            session,
-            channel=channel,
-            category=found.category,
-            cause_type=found.cause_type,
-            cause_id=found.cause_id,
-            address=letter[0] if letter is not None else None,
-        )
-        if stopped is None:
-            break
-        _stop(session, found.id, stopped)
-    else:
-        return None
-    if rate is not None and not _may_send(session, channel, rate, instant):
-        return None
-    attempt_id = new_id()
-    queries.take(session, found.id, attempt_id, sender, instant, instant + timedelta(seconds=settings().lease))
+    return None
+
+
+def hand_over(
+    connection: sa.Connection, done: Claimed, outcome: Outcome, sent: Letter | None, sender: int, ahead: Ahead
+) -> tuple[bool, Claimed | None]:
+    """`record` of what was accepted, and `claim` of what was seen ahead, as one statement. Returns whether the first is on record, and the
+    second, if it could be taken. For what most messages are: `may_hand_over` says whether this is one."""
+    claimed, taking = _next(ahead, sender)
+    recorded, taken = queries.hand_over(connection, _delivered(done, outcome, sent), taking)
+    return recorded, claimed if taken else None
+
+
+def may_hand_over(done: Claimed, outcome: Outcome, rate: float | None, ahead: Ahead) -> bool:
+    plain = outcome.result == "accepted" and done.category != "legal" and done.channel != "webhook"
+    return plain and rate is None and bool(ahead.seen) and time.monotonic() <= ahead.until
+
+
+def _next(ahead: Ahead, sender: int) -> tuple[Claimed, queries.Taking]:
+    found, letter = ahead.seen.popleft()
+    attempt_id, begins = new_id(), now()
+    taking = queries.Taking(
+        next_id=found.id,
+        version=found.version,
+        next_attempt_id=attempt_id,
+        sender=sender,
+        begins=begins,
+        until=begins + timedelta(seconds=settings().lease),
+    )
     told = {name: getattr(found, name) for name in queries.TOLD}
-    return Claimed(id=found.id, version=found.version + 1, attempt_id=attempt_id, letter=letter, **told)
+    return Claimed(id=found.id, version=found.version + 1, attempt_id=attempt_id, letter=letter, **told), taking
 
 
-def _letter(found: sa.Row[Any]) -> tuple[str, str] | None:
+def _look(session: Session, channel: str, sender: int, instant: datetime, ahead: Ahead) -> bool:
+    """Sees what is due, and stops what is no longer wanted. Returns whether there was anything."""
+    found = ahead.share(_due(session, channel, instant, LOOK_AHEAD * ahead.lines), sender)
+    letters = {one.id: _letter(one) for one in found}
+    stopped = gate.stopped(
+        session,
+        (
+            gate.Waiting(one.id, channel, one.category, one.cause_type, one.cause_id, letter[0] if letter else None)
+            for one in found
+            for letter in [letters[one.id]]
+        ),
+    )
+    if stopped:
+        _stop(session, stopped)
+    ahead.seen.extend((one, letters[one.id]) for one in found if one.id not in stopped)
+    ahead.until = time.monotonic() + LOOK_SECONDS
+    return bool(found)
+
+
+def _letter(found: Any) -> tuple[str, str] | None:
     """Recipient and context of an encrypted row; none if they cannot be decrypted."""
     try:
         return unseal(found.recipient.decode()), unseal(found.context.decode())
@@ -233,11 +299,11 @@ def _letter(found: sa.Row[Any]) -> tuple[str, str] | None:
         return None
 
 
-def _stop(session: Session, delivery_id: UUID, stopped: gate.Stopped) -> None:
-    delivery = session.get_one(Delivery, delivery_id)
-    delivery.next_attempt_at = stopped.until
-    if stopped.why is not None:
-        delivery.status, delivery.last_error = "cancelled", text(stopped.why)
+def _stop(session: Session, stopped: Mapping[UUID, gate.Stopped]) -> None:
+    for delivery in queries.waiting(session, stopped):
+        delivery.next_attempt_at = stopped[delivery.id].until
+        if (why := stopped[delivery.id].why) is not None:
+            delivery.status, delivery.last_error = "cancelled", text(why)
     session.flush()
 
 
@@ -251,13 +317,13 @@ def content(session: Session, delivery: Delivery) -> tuple[str, str] | None:
     return recipient, context
 
 
-def _due(session: Session, channel: str, instant: datetime) -> sa.Row[Any] | None:
+def _due(session: Session, channel: str, instant: datetime, limit: int) -> Sequence[sa.Row[Any]]:
     if channel == "webhook":
         return _due_of_a_subscription(session, instant)
-    return queries.due(session, channel, instant)
+    return queries.due(session, channel, instant, limit)
 
 
-def _due_of_a_subscription(session: Session, instant: datetime) -> sa.Row[Any] | None:
+def _due_of_a_subscription(session: Session, instant: datetime) -> Sequence[sa.Row[Any]]:
     """One call at a time to each subscriber, so that a slow one holds up none but itself."""
     key = sa.cast(Subscription.id, sa.Text)
     of_it = sa.exists().where(Delivery.channel == "webhook", Delivery.recipient_key == key)
@@ -279,8 +345,8 @@ def _due_of_a_subscription(session: Session, instant: datetime) -> sa.Row[Any] |
         Delivery.channel == "webhook", Delivery.recipient_key == subscriber, Delivery.status == "sending"
     )
     if subscriber is None or session.scalar(sa.select(calling)):
-        return None
-    return queries.due(session, "webhook", instant, subscriber)
+        return []
+    return queries.due(session, "webhook", instant, 1, subscriber)
 
 
 def _may_send(session: Session, channel: str, rate: float, instant: datetime) -> bool:
@@ -298,16 +364,26 @@ def _may_send(session: Session, channel: str, rate: float, instant: datetime) ->
 def record(session: Session, claimed: Claimed, outcome: Outcome, sent: Letter | None = None) -> None:
     """Keeps what came of an attempt to send the letter and announces a final result. What another sender has done meanwhile stands,
     but an acceptance counts unless the message has come back."""
-    reply = outcome.reply or text(outcome.code or "")
-    version = sent.version or None if sent is not None else None
-    same = claimed.id, claimed.attempt_id
-    if outcome.result == "accepted" and queries.deliver(session, *same, now(), reply, outcome.code, version):
+    delivered = _delivered(claimed, outcome, sent)
+    reply = delivered["reply"]
+    if outcome.result == "accepted" and queries.deliver(session, delivered):
         if claimed.category == "legal":
             _prove(session, session.get_one(Delivery, claimed.id, populate_existing=True), reply, sent)
     else:
         _record_else(session, claimed, outcome, reply, sent)
     if claimed.channel == "webhook":
         webhooks.heard(session, UUID(claimed.recipient_key), outcome)
+
+
+def _delivered(claimed: Claimed, outcome: Outcome, sent: Letter | None) -> queries.Delivered:
+    return queries.Delivered(
+        delivery_id=claimed.id,
+        attempt_id=claimed.attempt_id,
+        instant=now(),
+        reply=outcome.reply or text(outcome.code or ""),
+        why=outcome.code,
+        template_version=sent.version or None if sent is not None else None,
+    )
 
 
 def _record_else(session: Session, claimed: Claimed, outcome: Outcome, reply: str, sent: Letter | None) -> None:

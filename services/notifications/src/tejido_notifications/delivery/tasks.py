@@ -90,9 +90,10 @@ def _send(name: str, channel: Channel, at_work: set[int]) -> bool:
 
 def _send_until(until: float, name: str, channel: Channel, sender: "_Sender", at_work: set[int]) -> bool:
     last: _Attempted | None = None  # what came of it is not on record yet
+    ahead = service.Ahead(channel.slots)
     with channel.open() as line:
         while time.monotonic() < until and sender.held():
-            claimed, last = _next(name, channel, sender, last), None
+            claimed, last = _next(name, channel, sender, ahead, last), None
             if claimed is not None:
                 at_work.add(sender.number)
                 last = _attempt(line, claimed)
@@ -118,18 +119,34 @@ class _Attempted:
     letter: Letter | None
 
 
-def _next(name: str, channel: Channel, sender: "_Sender", last: _Attempted | None) -> service.Claimed | None:
+def _next(
+    name: str, channel: Channel, sender: "_Sender", ahead: service.Ahead, last: _Attempted | None
+) -> service.Claimed | None:
     """Writes down what came of the last message and claims the next one: in one transaction, for a commit is what takes longest."""
     try:
+        if last is not None and service.may_hand_over(last.claimed, last.outcome, channel.rate, ahead):
+            claimed = _hand_over(sender, ahead, last)
+            if claimed is not None:
+                return claimed
+            last = None
         with tx() as session:
             if last is not None:
                 _record(session, last)
-            return service.claim(session, name, sender.number, channel.rate)
+            return service.claim(session, name, sender.number, channel.rate, ahead)
     except Exception:
         if last is None:
             raise
     _write_down(last)  # whatever went wrong with the next one
-    return _next(name, channel, sender, None)
+    return _next(name, channel, sender, ahead, None)
+
+
+def _hand_over(sender: "_Sender", ahead: service.Ahead, last: _Attempted) -> service.Claimed | None:
+    """What `_next` does, in one statement."""
+    with _recording(last.claimed), database.rows() as connection:
+        recorded, claimed = service.hand_over(connection, last.claimed, last.outcome, last.letter, sender.number, ahead)
+    if not recorded:
+        _write_down(last)
+    return claimed
 
 
 def _attempt(line: Line, claimed: service.Claimed) -> _Attempted:
@@ -158,9 +175,14 @@ def _attempt(line: Line, claimed: service.Claimed) -> _Attempted:
 
 
 def _record(session: Session, attempted: _Attempted) -> None:
-    claimed = attempted.claimed
+    with _recording(attempted.claimed):
+        service.record(session, attempted.claimed, attempted.outcome, attempted.letter)
+
+
+@contextmanager
+def _recording(claimed: service.Claimed) -> Iterator[None]:
     with service.caused_by(claimed), telemetry.span(f"record {claimed.template}", parent=claimed.traceparent):
-        service.record(session, claimed, attempted.outcome, attempted.letter)
+        yield
 
 
 def _write_down(attempted: _Attempted) -> None:
