@@ -13,8 +13,9 @@ from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tejido_notifications import hours
 from tejido_notifications.app import create_app
-from tejido_notifications.campaigns import hours, queries, service, tasks
+from tejido_notifications.campaigns import queries, service, tasks
 from tejido_notifications.campaigns.schemas import CampaignIn
 from tejido_notifications.contacts.service import marks
 from tejido_notifications.delivery import tasks as sending

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -136,9 +136,15 @@ def test_a_night_in_bogota() -> None:
 def test_digests_come_when_the_offices_open(instant: datetime) -> None:
     pack = jurisdiction()
     local = known().next_digest(instant).astimezone(pack.zone)
-    assert instant < local <= instant + timedelta(days=4)
+    assert instant < local <= instant + timedelta(days=6)
     assert local.time() == pack.procedure.office_hours.opens
     assert pack.counting.weekdays[local.weekday()] == "1"
+    assert local.date() not in {day for closure in pack.closures for day in closure.days()}
+
+
+def test_no_digest_on_a_day_without_offices() -> None:
+    wednesday = datetime(2027, 3, 24, 23, tzinfo=UTC)  # before Holy Thursday and Good Friday
+    assert known().next_digest(wednesday).astimezone(jurisdiction().zone).date() == date(2027, 3, 29)
 
 
 # A person

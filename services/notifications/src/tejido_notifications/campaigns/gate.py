@@ -9,9 +9,9 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from tejido_notifications.campaigns import queries
-from tejido_notifications.campaigns.hours import in_office_hours
 from tejido_notifications.campaigns.invitations import CAUSE
 from tejido_notifications.contacts import service as contacts
+from tejido_notifications.hours import in_office_hours
 from tejido_shared.clock import now
 
 

@@ -13,10 +13,10 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from tejido_notifications.campaigns import queries
-from tejido_notifications.campaigns.hours import in_office_hours
 from tejido_notifications.campaigns.invitations import CAUSE
 from tejido_notifications.campaigns.schemas import CampaignIn, segment_of
 from tejido_notifications.contacts.service import Known
+from tejido_notifications.hours import in_office_hours
 from tejido_notifications.letters.kinds import Call
 from tejido_notifications.models import Address, Campaign, Delivery
 from tejido_notifications.settings import jurisdiction, settings

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from tejido_notifications.contacts import addresses as spelling
 from tejido_notifications.contacts import queries
+from tejido_notifications.hours import next_opening
 from tejido_notifications.models import Address, Contact, OptOut
 from tejido_notifications.settings import jurisdiction, settings
 from tejido_shared.clock import now
@@ -59,13 +60,7 @@ class Known:
 
     def next_digest(self, instant: datetime) -> datetime:
         """When the offices next open, or after the quiet hours that last longer."""
-        pack = jurisdiction()
-        day = instant.astimezone(pack.zone).date()
-        while True:
-            opens = _at(day, pack.procedure.office_hours.opens)
-            if opens > instant and pack.counting.weekdays[day.weekday()] == "1":
-                return self.after_quiet_hours(opens)
-            day += timedelta(days=1)
+        return self.after_quiet_hours(next_opening(instant))
 
 
 def _at(day: date, clock: time) -> datetime:

@@ -8,14 +8,19 @@ from tejido_notifications.settings import jurisdiction
 
 def in_office_hours(instant: datetime) -> datetime:
     """The instant itself if the offices are open then, else when they next open; in UTC."""
+    hours, local = jurisdiction().procedure.office_hours, instant.astimezone(jurisdiction().zone)
+    is_open = _is_open(local.date()) and hours.opens <= local.time() < hours.closes
+    return instant if is_open else next_opening(instant)
+
+
+def next_opening(instant: datetime) -> datetime:
+    """When the offices open for the first time after the instant; in UTC."""
     pack = jurisdiction()
-    hours, local = pack.procedure.office_hours, instant.astimezone(pack.zone)
-    if _is_open(local.date()) and hours.opens <= local.time() < hours.closes:
-        return instant
-    day = local.date() if local.time() < hours.opens else local.date() + timedelta(days=1)
+    local, opens = instant.astimezone(pack.zone), pack.procedure.office_hours.opens
+    day = local.date() if local.time() < opens else local.date() + timedelta(days=1)
     while not _is_open(day):
         day += timedelta(days=1)
-    return datetime.combine(day, hours.opens, pack.zone).astimezone(UTC)
+    return datetime.combine(day, opens, pack.zone).astimezone(UTC)
 
 
 def _is_open(day: date) -> bool:
