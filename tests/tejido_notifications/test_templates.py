@@ -1,6 +1,7 @@
 """Texts that administrators write: tried before they are saved, shown, compared, taken back."""
 
 import json
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -75,6 +76,8 @@ def test_every_text_of_ours_holds_for_every_sample(text: Text) -> None:
             whole = f"{letter.subject}\n{letter.body}"
             for leftover in ("{", "}", "None", "Undefined", "\n\n\n"):
                 assert leftover not in whole, (name, leftover)
+            for heading in re.findall(r"^[A-ZÁÉÍÓÚÑ ]+$", letter.body, re.MULTILINE):
+                assert not letter.html or f"<h2>{heading}</h2>" in letter.html, heading
             if form == "short":
                 assert len(f"{letter.subject}: {letter.body}") <= writing.LONGEST_SHORT
 
