@@ -258,6 +258,30 @@ def test_an_organization_with_its_degrees_the_wrong_way_round_is_warned(api: Tes
     assert warned(4.61, -74.09, area="usaquen") == {"area": "area_disagrees"}
 
 
+def test_an_import_warns_of_the_rows_whose_point_is_in_no_area(api: TestClient, issuer: Issuer) -> None:
+    load(api, issuer.headers("administracion"), TWO_AREAS)
+    mapping = {
+        "columns": {"name": "n", "latitude": "lat", "longitude": "lon"},
+        "constants": {"organization_type": "community_action_board"},
+        "key": ["n"],
+    }
+    rows = "n,lat,lon\nJunta Uno,4.61,-74.09\nJunta Dos,-74.09,4.61\nJunta Tres,5.5,-74.09\n"
+
+    def report(**form: Any) -> tuple[int, list[tuple[int, str, str, str]]]:
+        form = {"source": "mapa", "mapping": json.dumps(mapping), **form}
+        answer = api.post("/v1/imports", files={"file": ("f.csv", rows)}, data=form, headers=issuer.headers("registro"))
+        assert answer.status_code == 200, answer.text
+        said = answer.json()
+        return said["created"], [
+            (one["row"], one["field"], one["code"], one["severity"]) for one in said["problems"] if "point" in one["code"]
+        ]
+
+    warned = [(3, "latitude", "point_swapped", "warning"), (4, "latitude", "point_outside", "warning")]
+    assert report(dry_run=True) == (3, warned)
+    assert report() == (3, warned)
+    assert report() == (0, [])
+
+
 def _locate(*arguments: str) -> str:
     ran = subprocess.run(
         [sys.executable, "-m", "tejido_registry", "locate", *arguments], capture_output=True, text=True, check=True

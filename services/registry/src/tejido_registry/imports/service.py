@@ -38,6 +38,9 @@ class Written:
         self.rejected.add(row)
         self.problems.append(problem("error", row, where, code, **params))
 
+    def warn(self, row: int, where: str, code: str) -> None:
+        self.problems.append(problem("warning", row, where, code))
+
 
 def write(
     session: Session, source: str, entries: Sequence[Entry], author: str | None, *, dry_run: bool = False
@@ -49,8 +52,13 @@ def write(
     written.unchanged = len(entries) - len(touched)
     owners = {key: organization_id for key, (organization_id, _) in known.items()}
     touched = _without_taken(session, written, touched, owners)
-    altered = [(owners[entry.key], entry) for entry in touched if entry.key in owners]
-    fresh = [entry for entry in touched if entry.key not in owners]
+    places = territories.places(session, [_point(entry.values) for entry in touched])
+    located = list(zip(touched, places, strict=True))
+    for entry, at in located:
+        if at.warning is not None and "latitude" in entry.said:
+            written.warn(entry.row, "latitude", at.warning)
+    altered = [(owners[entry.key], entry, at) for entry, at in located if entry.key in owners]
+    fresh = [(entry, at) for entry, at in located if entry.key not in owners]
     _change(session, source, written, altered, author, dry_run=dry_run)
     if fresh and not dry_run:
         _create(session, source, fresh, author)
@@ -73,7 +81,7 @@ def _change(
     session: Session,
     source: str,
     written: Written,
-    altered: list[tuple[UUID, Entry]],
+    altered: list[tuple[UUID, Entry, Place]],
     author: str | None,
     *,
     dry_run: bool,
@@ -81,11 +89,10 @@ def _change(
     """Brings what the rows say to the organizations that do not yet say so."""
     if not altered:
         return
-    found = queries.organizations(session, {organization_id for organization_id, _ in altered}, lock=not dry_run)
-    places = territories.places(session, [_point(entry.values) for _, entry in altered])
+    found = queries.organizations(session, {organization_id for organization_id, _, _ in altered}, lock=not dry_run)
     changes: list[tuple[Organization, dict[str, Any], Entry]] = []
     remembered = []
-    for (organization_id, entry), at in zip(altered, places, strict=True):
+    for organization_id, entry, at in altered:
         organization = found[organization_id]
         try:
             different = _differences(organization, _said_of(organization, entry), at)
@@ -142,14 +149,13 @@ def _said_of(organization: Organization, entry: Entry) -> dict[str, Any]:
     return said
 
 
-def _create(session: Session, source: str, entries: list[Entry], author: str | None) -> None:
-    details = [{"source": source, "row": entry.row} for entry in entries]
-    places = territories.places(session, [_point(entry.values) for entry in entries])
-    values = [service.placed(entry.values, at.area, at.neighborhood) for entry, at in zip(entries, places, strict=True)]
+def _create(session: Session, source: str, entries: list[tuple[Entry, Place]], author: str | None) -> None:
+    details = [{"source": source, "row": entry.row} for entry, _ in entries]
+    values = [service.placed(entry.values, at.area, at.neighborhood) for entry, at in entries]
     ids = service.enter(session, values, "imported", author, details)
     references = [
         {"source": source, "key": entry.key, "organization_id": key, "fingerprint": entry.fingerprint}
-        for key, entry in zip(ids, entries, strict=True)
+        for key, (entry, _) in zip(ids, entries, strict=True)
     ]
     session.execute(sa.insert(ExternalReference), references)
 
