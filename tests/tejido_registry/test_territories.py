@@ -273,7 +273,9 @@ def test_an_import_warns_of_the_rows_whose_point_is_in_no_area(api: TestClient, 
         assert answer.status_code == 200, answer.text
         said = answer.json()
         return said["created"], [
-            (one["row"], one["field"], one["code"], one["severity"]) for one in said["problems"] if "point" in one["code"]
+            (one["row"], one["field"], one["code"], one["severity"])
+            for one in said["problems"]
+            if "point" in one["code"]
         ]
 
     warned = [(3, "latitude", "point_swapped", "warning"), (4, "latitude", "point_outside", "warning")]

@@ -201,6 +201,7 @@ def _filters(language: str) -> dict[str, Any]:
     if locale.language != language:
         locale = Locale.parse(language)
 
+    @lru_cache(maxsize=1000)  # the same few days stand in thousands of letters
     def day(value: date) -> str:
         return format_date(value, "full", locale)
 
