@@ -180,6 +180,20 @@ def test_what_was_seen_ahead_is_taken_only_while_it_waits(database: Database) ->
     assert claimed.category == "legal"
 
 
+def test_what_falls_to_a_line_that_is_not_at_work_goes_before_what_matters_less(database: Database) -> None:
+    reminders = {queued(database, SERVICE, f"{number}@correo.example") for number in range(8)}
+    calls = {queued(database, SERVICE, f"{number}@correo.example") for number in range(30)}
+    with database.tx() as session:
+        session.execute(sa.update(Delivery).where(Delivery.cause_id.in_(calls)).values(category="campaign"))
+    ahead, claimed = service.Ahead(lines=4), list[UUID]()
+    for _ in range(8):
+        with database.tx() as session:
+            one = service.claim(session, "email", 0, ahead=ahead)
+        assert one is not None
+        claimed.append(one.cause_id)
+    assert set(claimed) == reminders
+
+
 def test_one_statement_records_a_message_and_takes_the_next(database: Database) -> None:
     for number in range(4):
         queued(database, SERVICE, f"{number}@correo.example")

@@ -213,12 +213,8 @@ class Ahead:
     until: float = 0.0
 
     def share(self, found: Sequence[Any], sender: int) -> Sequence[Any]:
-        """Legal notices, what falls to this line, and then what falls to others, who may not be at work."""
-
-        def falls_to_others(one: Any) -> bool:
-            return bool(one.category != "legal" and one.id.int % self.lines != sender % self.lines)
-
-        return sorted(found, key=falls_to_others)[:LOOK_AHEAD]
+        """In the order of their categories; in each what falls to this line, and then what falls to others, who may not be at work."""
+        return sorted(found, key=lambda one: (one.rank, one.id.int % self.lines != sender % self.lines))[:LOOK_AHEAD]
 
 
 def claim(
@@ -275,18 +271,15 @@ def _next(ahead: Ahead, sender: int) -> tuple[Claimed, queries.Taking]:
 def _look(session: Session, channel: str, sender: int, instant: datetime, ahead: Ahead) -> bool:
     """Sees what is due, and stops what is no longer wanted. Returns whether there was anything."""
     found = ahead.share(_due(session, channel, instant, LOOK_AHEAD * ahead.lines), sender)
-    letters = {one.id: _letter(one) for one in found}
-    stopped = gate.stopped(
-        session,
-        (
-            gate.Waiting(one.id, channel, one.category, one.cause_type, one.cause_id, letter[0] if letter else None)
-            for one in found
-            for letter in [letters[one.id]]
-        ),
+    seen = [(one, _letter(one)) for one in found]
+    waiting = (
+        gate.Waiting(one.id, channel, one.category, one.cause_type, one.cause_id, letter[0] if letter else None)
+        for one, letter in seen
     )
+    stopped = gate.stopped(session, waiting)
     if stopped:
         _stop(session, stopped)
-    ahead.seen.extend((one, letters[one.id]) for one in found if one.id not in stopped)
+    ahead.seen.extend((one, letter) for one, letter in seen if one.id not in stopped)
     ahead.until = time.monotonic() + LOOK_SECONDS
     return bool(found)
 
