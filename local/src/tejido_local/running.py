@@ -24,8 +24,8 @@ from tejido_shared.testing import Issuer, town_environment, wait_until
 class RunningTown:
     """Databases, a Redis of its own, and the processes a test starts. What they print is in `directory`.
 
-    A process that ends by itself is started again, as Compose and `./tejido up` do: a worker of Celery may end when Redis goes away at a
-    bad moment. What the test kills stays down.
+    A worker that ends by itself is started again, as Compose and `./tejido up` do: Celery's may end when Redis goes away at a bad moment.
+    What the test kills stays down, and so does every other process that ends.
     """
 
     def __init__(self, name: str, directory: Path, issuer: Issuer, **environment: str) -> None:
@@ -41,6 +41,7 @@ class RunningTown:
         self.urls: dict[str, str] = {}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._started: dict[str, Callable[[], subprocess.Popen[bytes]]] = {}
+        self._workers: set[str] = set()
         self._changing = threading.Lock()
         self._closed = threading.Event()
         threading.Thread(target=self._start_again, name="supervisor", daemon=True).start()
@@ -85,7 +86,8 @@ class RunningTown:
     def _start_again(self) -> None:
         while not self._closed.wait(1):
             with self._changing:
-                for name, process in self._processes.items():
+                for name in self._workers & self._processes.keys():
+                    process = self._processes[name]
                     if process.poll() is not None:
                         _kill_all_of(process)
                         self._processes[name] = self._started[name]()
@@ -130,6 +132,7 @@ class RunningTown:
             *options,
             **environment,
         )
+        self._workers.add(name)
 
     def start_beat(self, service: str) -> None:
         schedule = self.directory / f"{service}-beat"
