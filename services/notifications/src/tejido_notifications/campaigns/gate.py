@@ -46,7 +46,7 @@ def stopped(session: Session, messages: Iterable[Waiting]) -> dict[UUID, Stopped
         return {}
     addressed = {one.id: contacts.marks(one.channel, one.address) for one in asked if one.address is not None}
     known = dict(zip(addressed, contacts.known_of(session, list(addressed.values())), strict=True))
-    campaigns = {id_: queries.state(session, id_) for id_ in {one.cause_id for one in asked if one.cause_type == CAUSE}}
+    campaigns = queries.states(session, {one.cause_id for one in asked if one.cause_type == CAUSE})
     instant = now()
     found = {}
     for one in asked:
@@ -65,7 +65,7 @@ def _stopped(
             return Stopped("unwanted")
         starts = known.after_quiet_hours(instant)
     if message.cause_type == CAUSE:
-        campaign = campaigns[message.cause_id]
+        campaign = campaigns.get(message.cause_id)
         if campaign is None or campaign.status == "cancelled":
             return Stopped("campaign_cancelled")
         if campaign.status == "paused":

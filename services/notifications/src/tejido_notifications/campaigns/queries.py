@@ -17,7 +17,9 @@ LATE = timedelta(days=1)
 """How long after it was cancelled messages of a campaign may still turn up that were being sent then."""
 DELIVERY: Any = sa.inspect(Delivery).local_table
 _CAMPAIGN: Any = sa.inspect(Campaign).local_table
-_STATE = sa.select(_CAMPAIGN.c.status, _CAMPAIGN.c.office_hours).where(_CAMPAIGN.c.id == sa.bindparam("campaign_id"))
+_STATES = sa.select(_CAMPAIGN.c.id, _CAMPAIGN.c.status, _CAMPAIGN.c.office_hours).where(
+    _CAMPAIGN.c.id.in_(sa.bindparam("ids", expanding=True))
+)
 
 
 def matching(asked: CampaignQuery) -> sa.Select[Campaign]:
@@ -29,9 +31,11 @@ def one(session: Session, campaign_id: UUID, *, lock: bool = False) -> Campaign 
     return session.get(Campaign, campaign_id, with_for_update=lock or None)
 
 
-def state(session: Session, campaign_id: UUID) -> sa.Row[Any] | None:
-    """Its status and whether it keeps to office hours: asked for each of its messages."""
-    return session.execute(_STATE, {"campaign_id": campaign_id}).one_or_none()
+def states(session: Session, campaign_ids: Collection[UUID]) -> dict[UUID, sa.Row[Any]]:
+    """Status of each, and whether it keeps to office hours."""
+    if not campaign_ids:
+        return {}
+    return {row.id: row for row in session.execute(_STATES, {"ids": list(campaign_ids)})}
 
 
 def at_work(session: Session, instant: datetime) -> Sequence[Campaign]:
