@@ -30,6 +30,8 @@ AT_ONCE = 2000
 WARM = 300
 """Mails until all connections are at work, which begin within a second of each other: a start is no rate."""
 CAMPAIGN = 50_000
+ASK_SECONDS = 0.03
+"""Between two questions to the mail server, which answers them while it should take mail."""
 LATE = 120
 """Messages whose latency is measured."""
 
@@ -257,4 +259,4 @@ def _until(condition: Callable[[], object], seconds: float = 300) -> None:
     while not condition():
         if time.monotonic() > end:
             raise TimeoutError
-        time.sleep(0.005)
+        time.sleep(ASK_SECONDS)
