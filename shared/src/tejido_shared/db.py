@@ -37,6 +37,10 @@ PATIENCE: dict[str, Any] = {
     "tcp_user_timeout": 15_000,
 }
 """How long a connection waits for a server that is gone without a word; libpq's parameters, in seconds and, the last, milliseconds."""
+_ALL_CONNECTIONS: dict[str, Any] = {
+    **PATIENCE,
+    "options": "-c statement_timeout=15000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000 -c timezone=UTC",
+}
 
 
 TYPES: dict[Any, Any] = {
@@ -78,10 +82,7 @@ class Database:
             max_overflow=0,
             pool_timeout=10,
             hide_parameters=True,  # an error's text goes to the log, and parameters are people's data
-            connect_args={
-                **PATIENCE,
-                "options": "-c statement_timeout=15000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000 -c timezone=UTC",
-            },
+            connect_args=_ALL_CONNECTIONS,
         )
         _check_idle_connections(engine)
         return engine
@@ -119,9 +120,13 @@ class Database:
         with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             yield connection
 
+    def connect(self) -> psycopg.Connection[Any]:
+        """A connection that is not one of the pool's, for what lasts: locks of a session, listening. Each statement is by itself."""
+        return psycopg.connect(self.libpq_url, autocommit=True, **_ALL_CONNECTIONS)
+
     def wake_relay(self) -> None:
         if self._waker is None:
-            self._waker = _Waker(self.libpq_url)
+            self._waker = _Waker(self.connect)
         self._waker.wake()
 
     def forget(self) -> None:
@@ -171,8 +176,8 @@ class _Waker:
     notifications in commit order under one lock. Sent afterwards it may be lost with the process; the relay's poll is the net.
     """
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, connect: Callable[[], psycopg.Connection[Any]]) -> None:
+        self._connect = connect
         self._wanted = threading.Event()
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="relay-waker", daemon=True)
@@ -194,7 +199,7 @@ class _Waker:
             self._wanted.clear()
             try:
                 if connection is None:
-                    connection = psycopg.connect(self._url, autocommit=True, **PATIENCE)
+                    connection = self._connect()
                 connection.execute(f"NOTIFY {OUTBOX_CHANNEL}")
             except psycopg.Error:
                 if connection is not None:

@@ -19,7 +19,7 @@ from redis import RedisError
 
 from tejido_shared import heartbeat, telemetry
 from tejido_shared.contracts import LISTENERS
-from tejido_shared.db import OUTBOX_CHANNEL, PATIENCE, Database
+from tejido_shared.db import OUTBOX_CHANNEL, Database
 from tejido_shared.inbox import TOGETHER
 from tejido_shared.seam import outbox
 from tejido_shared.settings import CommonSettings
@@ -51,7 +51,7 @@ class Relay:
         """Sends until `stop` is set. Redis or PostgreSQL going away is waited out."""
         while not stop.is_set():
             try:
-                with psycopg.connect(self._database.libpq_url, autocommit=True, **PATIENCE) as listener:
+                with self._database.connect() as listener:
                     listener.execute(f"LISTEN {OUTBOX_CHANNEL}")
                     log.info("relay_ready", subscribers=self._subscribers)
                     while not stop.is_set():

@@ -10,7 +10,7 @@ from tejido_registry import service as organizations
 from tejido_registry.imports import service
 from tejido_registry.imports.reading import Entry, Reading
 from tejido_registry.imports.schemas import Counts, ImportMapping, ImportOut, RowProblem
-from tejido_shared.db import PATIENCE, Database
+from tejido_shared.db import Database
 from tejido_shared.refusals import Refused
 
 _LOCK = 0x7E11D1
@@ -24,7 +24,7 @@ def alone(database: Database) -> Iterator[None]:
 
     A lock of PostgreSQL's session on a connection of its own: it outlives the transactions of the batches, and not a killed process.
     """
-    with psycopg.connect(database.libpq_url, autocommit=True, **PATIENCE) as connection:
+    with database.connect() as connection:
         row = connection.execute("select pg_try_advisory_lock(%s)", (_LOCK,)).fetchone()
         if row is None or not row[0]:
             raise Refused("import_running")
