@@ -3,7 +3,7 @@
 import json
 import random
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
@@ -18,10 +18,10 @@ from sqlalchemy.orm import Session
 
 from tejido_notifications.bounces import service as bounces
 from tejido_notifications.bounces.reports import Report
-from tejido_notifications.channels import Message, Outcome
+from tejido_notifications.channels import Line, Message, Outcome
 from tejido_notifications.channels.configured import channels
 from tejido_notifications.contacts import service as contacts
-from tejido_notifications.delivery import digests, service, tasks
+from tejido_notifications.delivery import digests, sending, service, tasks
 from tejido_notifications.letters import samples
 from tejido_notifications.models import Address, Attempt, Contact, Delivery, InAppMessage, Proof
 from tejido_notifications.settings import settings
@@ -43,7 +43,7 @@ def database(databases: dict[str, Database]) -> Database:
     return databases["notifications"]
 
 
-class Phone:
+class Phone(Line):
     """A further channel, whose messages are kept here."""
 
     slots: int = 1
@@ -164,7 +164,7 @@ def test_what_was_seen_ahead_is_taken_only_while_it_waits(database: Database) ->
     ahead = service.Ahead()
     with database.tx() as session:
         assert service.claim(session, "email", 0, ahead=ahead) is not None
-    cancelled, of_another, left = (one.id for one, _ in list(ahead.seen)[:3])
+    cancelled, of_another, left = (one.id for one in list(ahead.seen)[:3])
     with database.tx() as session:
         session.get_one(Delivery, cancelled).status = "cancelled"
         session.get_one(Delivery, of_another).sender = 1  # a new version, as when it was taken and put back
@@ -202,10 +202,9 @@ def test_one_statement_records_a_message_and_takes_the_next(database: Database) 
         first = service.claim(session, "email", 0, ahead=ahead)
     assert first is not None
     assert service.may_hand_over(first, accepted, None, ahead)
-    with database.rows() as connection:
-        recorded, second = service.hand_over(connection, first, accepted, None, 0, ahead)
-    assert recorded
-    assert second is not None
+    second = ahead.seen.popleft()
+    with database.connect() as connection:
+        assert service.hand_over(connection, first, accepted, None, second, 0) == (True, True)
     with database.tx() as session:
         one, two = session.get_one(Delivery, first.id), session.get_one(Delivery, second.id)
         assert (one.status, one.evidence, one.sender) == ("delivered", "250 2.0.0 queued", None)
@@ -213,15 +212,37 @@ def test_one_statement_records_a_message_and_takes_the_next(database: Database) 
         outcomes = {one.delivery_id: one.outcome for one in session.scalars(sa.select(Attempt))}
         assert outcomes == {first.id: "accepted", second.id: "unknown"}
         two.status = "bounced"  # while it is being sent
-    other = ahead.seen[0][0].id
+    other = ahead.seen.popleft()
     with database.tx() as session:
-        session.get_one(Delivery, other).status = "cancelled"
-    with database.rows() as connection:
-        assert service.hand_over(connection, second, accepted, None, 0, ahead) == (False, None)
+        session.get_one(Delivery, other.id).status = "cancelled"
+    with database.connect() as connection:
+        assert service.hand_over(connection, second, accepted, None, other, 0) == (False, False)
     with database.tx() as session:
         assert session.get_one(Delivery, second.id).status == "bounced"
     assert not service.may_hand_over(second, Outcome("deferred"), None, ahead)
     assert not service.may_hand_over(second, accepted, 5.0, ahead)
+
+
+def test_what_was_announced_is_not_said_before_it_is_its_turn(database: Database, mail_server: MailServer) -> None:
+    causes = [queued(database, SERVICE, f"{number}@correo.example") for number in range(4)]
+
+    def meanwhile() -> None:
+        """While the first is accepted, the second is cancelled; the third, announced after it, is unknown to the server."""
+        mail_server.before_accepting = lambda: None
+        mail_server.script.extend(["rcpt 250 OK", "rcpt 550 5.1.1 No such user"])
+        with database.tx() as session:
+            session.scalars(sa.select(Delivery).where(Delivery.cause_id == causes[1])).one().status = "cancelled"
+
+    mail_server.before_accepting = meanwhile
+    tasks.send_due()
+    assert mail_server.recipients == ["0@correo.example", "3@correo.example"]
+    assert mail_server.connections == 1
+    assert mail_server.script == deque()
+    assert [only(database, cause).status for cause in causes] == ["delivered", "cancelled", "failed", "delivered"]
+    with database.tx() as session:
+        tried = {attempt.delivery_id: attempt.outcome for attempt in session.scalars(sa.select(Attempt))}
+    expected = [(0, "accepted"), (2, "refused"), (3, "accepted")]
+    assert tried == {only(database, causes[number]).id: outcome for number, outcome in expected}
 
 
 def test_a_rate_holds_over_all_senders(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -707,7 +728,7 @@ def test_what_is_erased_while_it_is_sent_stays_in_no_box(database: Database) -> 
     assert claimed is not None
     with database.tx() as session:
         service.erase(session, about, now())
-    attempted = tasks._attempt(_line_of("in_app"), claimed)
+    attempted = sending.attempt(_line_of("in_app"), sending.compose(claimed))
     with database.tx() as session:
         service.record(session, claimed, attempted.outcome, attempted.letter)
     with database.tx() as session:

@@ -35,7 +35,9 @@ def _nothing_remembered() -> Iterator[None]:
 def _letter(databases: dict[str, Database], envelope: contracts.Envelope, language: str = "es", **more: Any) -> Letter:
     context = service.opened(event_in(envelope))
     with databases["notifications"].tx() as session:
-        return letters.write(session, envelope.type, envelope.type.replace(".", "_"), language, context, **more)
+        return letters.write(
+            sources.saved(session), envelope.type, envelope.type.replace(".", "_"), language, context, **more
+        )
 
 
 class _Reader(HTMLParser):
@@ -400,7 +402,7 @@ def test_many_letters_ask_the_database_once(databases: dict[str, Database]) -> N
     context = service.opened(event_in(filed()))
     with databases["notifications"].tx() as session:
         for _ in range(50):
-            letters.write(session, "requests.submitted", "requests_submitted", "es", context)
+            letters.write(sources.saved(session), "requests.submitted", "requests_submitted", "es", context)
     assert len([statement for statement in asked if "template_version" in statement]) == 1
 
 

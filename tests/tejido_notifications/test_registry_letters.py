@@ -14,7 +14,7 @@ from tejido_notifications.campaigns.schemas import Segment
 from tejido_notifications.channels import Outcome
 from tejido_notifications.delivery import service as delivery
 from tejido_notifications.delivery import tasks
-from tejido_notifications.letters import variables, writing
+from tejido_notifications.letters import sources, variables, writing
 from tejido_notifications.models import Delivery, KnownEvent, KnownOrganization, Proof
 from tejido_shared import contracts, seam
 from tejido_shared.contracts import Envelope, Standing
@@ -129,7 +129,9 @@ def test_a_short_form_and_other_systems_learn_no_reasons(databases: dict[str, Da
         assert {"items", "recipient_name", "recipient_email"}.isdisjoint(body["data"])
         assert body["data"]["until"] == "2026-12-21"
         context = delivery.opened(contracts.event_in(envelope))
-        short = writing.write(session, envelope.type, "registry_correction_asked", "es", context, form="short")
+        short = writing.write(
+            sources.saved(session), envelope.type, "registry_correction_asked", "es", context, form="short"
+        )
     assert "TRA-2026-000007-11" in short.body
     assert "Falta" not in short.body
     assert "items" in variables.personal(envelope.type)

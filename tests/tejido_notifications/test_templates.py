@@ -51,7 +51,9 @@ def _save(client: TestClient, headers: dict[str, str], source: str | None, base:
 def _sent(databases: dict[str, Database], envelope: Envelope, form: Any = "mail") -> writing.Letter:
     name = envelope.type.replace(".", "_")
     with databases["notifications"].tx() as session:
-        return writing.write(session, envelope.type, name, "es", delivery.opened(event_in(envelope)), form=form)
+        return writing.write(
+            sources.saved(session), envelope.type, name, "es", delivery.opened(event_in(envelope)), form=form
+        )
 
 
 EVERY = [

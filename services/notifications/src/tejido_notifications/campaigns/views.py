@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from tejido_notifications.campaigns import queries, schemas, service
 from tejido_notifications.campaigns.invitations import CAUSE
-from tejido_notifications.letters import writing
+from tejido_notifications.letters import sources, writing
 from tejido_notifications.letters.sources import Form
 from tejido_notifications.models import Campaign
 from tejido_notifications.settings import settings
@@ -55,7 +55,7 @@ def _letter(session: Session, campaign: Campaign, row: Any) -> schemas.Sample:
     language, context = service.language_of(row), service.call(campaign, row).model_dump_json()
     form: Form = "mail" if row.channel in ("email", "in_app") else "short"
     try:
-        letter = writing.write(session, CAUSE, service.TEMPLATE, language, context, form=form)
+        letter = writing.write(sources.saved(session), CAUSE, service.TEMPLATE, language, context, form=form)
     except writing.Unsendable as error:
         raise Refused("call_unwritable", detail=error.params.get("detail", "")) from None
     return schemas.Sample(

@@ -64,6 +64,11 @@ class Line(Protocol):
     @property
     def usable(self) -> bool: ...
 
+    def announce(self, message: Message) -> None:  # noqa: ARG002 - for channels that know the step
+        """Tells the other side whom the next message is for, though it is not certain yet that it will be sent: `send` is given it, or
+        another one. Nothing where the channel knows no such step."""
+        return
+
     def send(self, message: Message) -> Outcome:
         """Offers one message. Raises `letters.writing.Unsendable` for what can never be sent."""
         ...

@@ -11,11 +11,13 @@ import ssl
 from base64 import b64encode, encodebytes
 from binascii import b2a_qp
 from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
 from email.headerregistry import Address
 from email.utils import encode_rfc2231, format_datetime, quote
 from functools import cache, partial
 from types import TracebackType
 from typing import Self
+from uuid import UUID
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
@@ -27,8 +29,6 @@ from tejido_notifications.letters.writing import Unsendable, one_line
 from tejido_notifications.settings import NotificationsSettings, jurisdiction
 from tejido_shared.clock import now
 
-_BROKEN = ("unreachable", "dropped")
-"""What went wrong before a message began, and after."""
 _GREYLISTING = re.compile(r"gr[ae]y[- ]?list|postgrey|come back later", re.IGNORECASE)
 _SIGNED = (
     *("From", "To", "Subject", "Date", "Message-ID", "MIME-Version", "Content-Type"),
@@ -50,13 +50,23 @@ class EmailChannel:
         return Mailer(self._settings, self._signer)
 
 
-class Mailer:
+@dataclass(frozen=True)
+class _Announced:
+    """A message whose recipient was named to the server. `refused`: what came of it, if the server does not want to hear more."""
+
+    id: UUID
+    content: bytes
+    refused: Outcome | None
+
+
+class Mailer(Line):
     """One connection to the mail server, opened for the first message and kept for the next ones."""
 
     def __init__(self, settings: NotificationsSettings, signer: "Signer | None" = None) -> None:
         self._settings = settings
         self._signer = signer
         self._smtp: smtplib.SMTP | None = None
+        self._announced: _Announced | None = None
         self._between = False
         """Whether the server is known to wait for the next message: RFC 5321, section 4.1.4, has it forget the last one after its 250."""
         entity = jurisdiction().entity
@@ -80,12 +90,38 @@ class Mailer:
     def usable(self) -> bool:
         return self._smtp is not None
 
+    def announce(self, message: Message) -> None:
+        with suppress(Unsendable):  # `send` says so
+            self._announced = self._announce(message)
+
     def send(self, message: Message) -> Outcome:
         """Offers one message to the server. Takes at most a few times `smtp_timeout`. Raises `Unsendable` for no usable address."""
+        announced, self._announced = self._announced, None
+        if announced is None or announced.id != message.id:
+            announced = self._announce(message)
+        if announced.refused is not None or self._smtp is None:
+            return announced.refused or Outcome("deferred", code="dropped")
+        recipient = message.recipient
+        try:
+            code, reply = self._smtp.data(announced.content)
+        except smtplib.SMTPDataError as error:  # the server answered to DATA itself
+            code, reply = error.smtp_code, _bytes(error.smtp_error)
+        except OSError as error:  # every error of smtplib, ssl and the socket
+            self._close()
+            return Outcome("unknown", code=_what_broke(error, "dropped"))
+        if code == 250:
+            self._between = True
+            return _outcome("accepted", code, reply, recipient)
+        return self._answered("refused" if code >= 500 else "deferred", code, reply, recipient)
+
+    def _announce(self, message: Message) -> "_Announced":
+        """Names sender and recipient to the server."""
         recipient, address = message.recipient, _envelope_address(message.recipient)
-        content = self._content(message, address)
+        return _Announced(message.id, self._content(message, address), self._name(recipient, address))
+
+    def _name(self, recipient: str, address: str) -> Outcome | None:
+        """What came of it if the server does not want to hear more."""
         options = () if address.isascii() else ("SMTPUTF8", "BODY=8BITMIME")
-        begun = False
         try:
             smtp = self._ready()
             if options and not smtp.has_extn("smtputf8"):
@@ -97,21 +133,14 @@ class Mailer:
             code, reply = smtp.rcpt(address)
             if code not in (250, 251):
                 return self._answered("refused" if code >= 500 else "deferred", code, reply, recipient)
-            begun = True
-            code, reply = smtp.data(content)
-        except smtplib.SMTPDataError as error:  # the server answered to DATA itself
-            code, reply = error.smtp_code, _bytes(error.smtp_error)
         except smtplib.SMTPResponseException as error:  # its greeting, or its answer to the login
             self._close()
             return _outcome("deferred", error.smtp_code, error.smtp_error, recipient)
         except OSError as error:  # every error of smtplib, ssl and the socket
             connected = self.usable
             self._close()
-            return Outcome("unknown" if begun else "deferred", code=_what_broke(error, _BROKEN[connected]))
-        if code == 250:
-            self._between = True
-            return _outcome("accepted", code, reply, recipient)
-        return self._answered("refused" if code >= 500 else "deferred", code, reply, recipient)
+            return Outcome("deferred", code=_what_broke(error, "dropped" if connected else "unreachable"))
+        return None
 
     def _answered(self, result: Result, code: int, reply: bytes, recipient: str) -> Outcome:
         if code == 421 or code < 0:  # the server is closing the connection
@@ -249,7 +278,7 @@ Part = tuple[dict[str, str], bytes]
 
 
 def _text(kind: str, text: str) -> Part:
-    crlf = re.sub(r"\r\n?|\n", "\r\n", text).encode(errors="replace")
+    crlf = text.replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\r\n").encode(errors="replace")
     return {
         "Content-Type": f'text/{kind}; charset="utf-8"',
         "Content-Transfer-Encoding": "quoted-printable",

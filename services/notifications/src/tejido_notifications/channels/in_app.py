@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from sqlalchemy.exc import OperationalError
 
-from tejido_notifications.channels import Message, Outcome
+from tejido_notifications.channels import Line, Message, Outcome
 from tejido_notifications.db import tx
 from tejido_notifications.in_app import service
 from tejido_notifications.letters.writing import Unsendable
@@ -22,7 +22,7 @@ class InAppChannel:
         yield _Line()
 
 
-class _Line:
+class _Line(Line):
     usable = True
 
     def send(self, message: Message) -> Outcome:

@@ -12,7 +12,7 @@ from apprise import Apprise, AppriseAsset, NotifyBase, NotifyFormat
 from apprise.exception import AppriseException
 from apprise.result import AppriseResult, AppriseResultStatus
 
-from tejido_notifications.channels import Message, Outcome
+from tejido_notifications.channels import Line, Message, Outcome
 from tejido_notifications.letters.writing import Unsendable, one_line
 from tejido_notifications.settings import NotificationsSettings
 
@@ -77,7 +77,7 @@ class RelayedChannel:
         yield self._line
 
 
-class _Service:
+class _Service(Line):
     usable = True
     """It may well be in trouble, but Apprise does not say so for certain."""
 

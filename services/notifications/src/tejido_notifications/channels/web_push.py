@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from py_vapid import Vapid02
 from pydantic import BaseModel, Field, ValidationError
 
-from tejido_notifications.channels import Message, Outcome, retry_after
+from tejido_notifications.channels import Line, Message, Outcome, retry_after
 from tejido_notifications.letters.writing import Letter, Unsendable
 from tejido_notifications.settings import NotificationsSettings, jurisdiction
 from tejido_shared.clock import now
@@ -71,10 +71,11 @@ class WebPushChannel:
             yield _Line(self._settings, self._also, http)
 
 
-class _Line:
+class _Line(Line):
+    usable = True
+
     def __init__(self, settings: NotificationsSettings, also: frozenset[str], http: httpx2.Client) -> None:
         self._settings, self._also, self._http = settings, also, http
-        self.usable = True
 
     def send(self, message: Message) -> Outcome:
         """Offers one message. Takes at most a few times `TIMEOUT`. Raises `Unsendable` for no usable subscription."""

@@ -15,7 +15,7 @@ import httpcore2
 from httpx2 import URL
 from standardwebhooks.webhooks import Webhook
 
-from tejido_notifications.channels import Message, Outcome, retry_after
+from tejido_notifications.channels import Line, Message, Outcome, retry_after
 from tejido_notifications.db import read
 from tejido_notifications.letters.writing import Unsendable, one_line
 from tejido_notifications.settings import NotificationsSettings
@@ -56,7 +56,7 @@ class WebhookChannel:
         return targets.problem_of(url, private=self._settings.webhook_private)
 
 
-class _Line:
+class _Line(Line):
     """One receiver's trouble is not the channel's, so it is always usable."""
 
     usable = True

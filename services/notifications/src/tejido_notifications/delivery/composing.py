@@ -1,17 +1,17 @@
 """From a claimed delivery to the message a line is given."""
 
-from sqlalchemy.orm import Session
-
 from tejido_notifications.campaigns import invitations
 from tejido_notifications.channels import Attached, Message
 from tejido_notifications.contacts import service as contacts
+from tejido_notifications.db import tx
 from tejido_notifications.delivery.service import Claimed
-from tejido_notifications.letters import writing
+from tejido_notifications.letters import sources, writing
 from tejido_notifications.letters.sources import Form
 
 
-def message(session: Session, claimed: Claimed) -> Message:
-    """What the line is given. Raises `letters.writing.Unsendable` if there can be none."""
+def message(claimed: Claimed) -> Message:
+    """What the line is given. Raises `letters.writing.Unsendable` if there can be none. Takes a transaction only where it has to: for
+    most messages it does not."""
     if claimed.letter is None:
         raise writing.Unsendable("undecryptable")
     recipient, context = claimed.letter
@@ -21,10 +21,15 @@ def message(session: Session, claimed: Claimed) -> Message:
         letter = writing.Letter("", context, claimed.language)
     else:
         if claimed.category == "campaign":
-            unsubscribe = contacts.unsubscribe_url(session, claimed.channel, recipient)
+            with tx() as session:
+                unsubscribe = contacts.unsubscribe_url(session, claimed.channel, recipient)
+        saved = sources.kept()
+        if saved is None:
+            with tx() as session:
+                saved = sources.saved(session)
         form: Form = "mail" if claimed.channel in ("email", "in_app") else "short"
         asked = claimed.cause_type, claimed.template, claimed.language, context
-        letter = writing.write(session, *asked, form=form, unsubscribe_url=unsubscribe)
+        letter = writing.write(saved, *asked, form=form, unsubscribe_url=unsubscribe)
         attached = invitations.attached(claimed.cause_type, context)
     return Message(
         claimed.id,

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from tejido_notifications.delivery import service
-from tejido_notifications.letters import writing
+from tejido_notifications.letters import sources, writing
 from tejido_notifications.letters.kinds import Digest, DigestItem
 from tejido_notifications.models import Delivery
 from tejido_shared.clock import now
@@ -37,7 +37,9 @@ def _make(session: Session, members: list[Delivery]) -> int:
             continue
         recipient, context = content
         try:
-            letter = writing.write(session, delivery.cause_type, delivery.template, delivery.language, context)
+            letter = writing.write(
+                sources.saved(session), delivery.cause_type, delivery.template, delivery.language, context
+            )
             items.append((delivery, DigestItem(subject=letter.subject, at=delivery.occurred_at)))
         except writing.Unsendable:
             delivery.status = "pending"

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, TypedDict
 from uuid import UUID
 
+import psycopg
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
@@ -85,24 +86,22 @@ _DUE_BY_CATEGORY = _in_order(
 )
 _DUE_OF_RECIPIENT = _in_order([_waiting(_limit, 0, _delivery.c.recipient_key == sa.bindparam("recipient_key"))], _limit)
 _TAKEN = (
-    "taken as (update delivery set status = 'sending', sender = :sender, sending_since = :begins, next_attempt_at = :until,"
+    "taken as (update delivery set status = 'sending', sender = %(sender)s, sending_since = %(begins)s, next_attempt_at = %(until)s,"
     " attempts = attempts + 1, version = version + 1"
-    " where id = :next_id and version = :version and status = 'pending' returning id),"
+    " where id = %(next_id)s and version = %(version)s and status = 'pending' returning id),"
     " begun as (insert into attempt (id, delivery_id, at, outcome)"
-    " select :next_attempt_id, id, :begins, 'unknown' from taken returning id)"
+    " select %(next_attempt_id)s, id, %(begins)s, 'unknown' from taken returning id)"
 )
 _DELIVERED = (
-    "delivered as (update delivery set status = 'delivered', delivered_at = :instant, evidence = :reply, next_attempt_at = null,"
-    " sender = null, template_version = coalesce(:template_version, template_version), version = version + 1"
-    " where id = :delivery_id and status not in ('delivered', 'bounced') and erased_at is null returning id),"
-    " accepted as (update attempt set outcome = 'accepted', code = :why, reply = :reply from delivered"
-    " where attempt.id = :attempt_id and attempt.delivery_id = delivered.id returning attempt.id)"
+    "delivered as (update delivery set status = 'delivered', delivered_at = %(instant)s, evidence = %(reply)s, next_attempt_at = null,"
+    " sender = null, template_version = coalesce(%(template_version)s, template_version), version = version + 1"
+    " where id = %(delivery_id)s and status not in ('delivered', 'bounced') and erased_at is null returning id),"
+    " accepted as (update attempt set outcome = 'accepted', code = %(why)s, reply = %(reply)s from delivered"
+    " where attempt.id = %(attempt_id)s and attempt.delivery_id = delivered.id returning attempt.id)"
 )
-_TAKE = sa.text(f"with {_TAKEN} select id from begun")  # noqa: S608 - our own words
-_DELIVER = sa.text(f"with {_DELIVERED} select id from accepted")  # noqa: S608
-_HAND_OVER = sa.text(
-    f"with {_DELIVERED}, {_TAKEN} select (select id from accepted) as accepted, (select id from begun) as begun"  # noqa: S608
-)
+_TAKE = f"with {_TAKEN} select id from begun"  # noqa: S608 - our own words
+_DELIVER = f"with {_DELIVERED} select id from accepted"  # noqa: S608
+_HAND_OVER = f"with {_DELIVERED}, {_TAKEN} select (select id from accepted), (select id from begun)"  # noqa: S608
 
 
 def due(
@@ -146,15 +145,15 @@ class Delivered(TypedDict):
 
 def take(session: Session, taking: Taking) -> bool:
     """The sender holds the message from now on, and begins an attempt. Nothing, and false, if it does not wait any more as it did."""
-    return session.scalar(_TAKE, taking) is not None
+    return session.connection().exec_driver_sql(_TAKE, {**taking}).scalar() is not None
 
 
 def deliver(session: Session, delivered: Delivered) -> bool:
     """Writes down that an attempt was accepted. Nothing, and false, if the message was already, has come back, or was erased."""
-    return session.scalar(_DELIVER, delivered) is not None
+    return session.connection().exec_driver_sql(_DELIVER, {**delivered}).scalar() is not None
 
 
-def hand_over(connection: sa.Connection, delivered: Delivered, taking: Taking) -> tuple[bool, bool]:
+def hand_over(connection: psycopg.Connection[Any], delivered: Delivered, taking: Taking) -> tuple[bool, bool]:
     """`deliver` and `take` as one statement: it costs a third of a transaction with both."""
-    done = connection.execute(_HAND_OVER, {**delivered, **taking}).one()
-    return done.accepted is not None, done.begun is not None
+    accepted, begun = connection.execute(_HAND_OVER, {**delivered, **taking}).fetchone() or (None, None)
+    return accepted is not None, begun is not None

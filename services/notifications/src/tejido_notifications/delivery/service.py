@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import sqlalchemy as sa
 from pydantic import BaseModel
 from sqlalchemy.dialects.postgresql import insert
@@ -50,7 +51,7 @@ MAX_ATTEMPTS = 18
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=30), timedelta(hours=6)
 _FIRST_WAITS = {"greylisted": timedelta(minutes=2), "full": timedelta(hours=1)}
 """By kind of failure, where `FIRST_WAIT` would only annoy the other side."""
-LOOK_AHEAD = 10
+LOOK_AHEAD = 25
 """Messages that a line sees at one look; a legal notice that comes meanwhile waits for as many."""
 LOOK_SECONDS = 1.0
 """After which it looks anew, however many it has sent: a legal notice, an opt-out and a pause count from then on."""
@@ -85,7 +86,7 @@ class Cause:
 
 @dataclass(frozen=True)
 class Claimed:
-    """A delivery that this process alone may send now. `letter`: recipient and context; none if they cannot be decrypted."""
+    """A delivery that this process alone may send, once it is taken. `letter`: recipient and context; none if they cannot be decrypted."""
 
     id: UUID
     version: int
@@ -209,12 +210,14 @@ class Ahead:
     """
 
     lines: int = 1
-    seen: deque[tuple[Any, tuple[str, str] | None]] = field(default_factory=deque)
+    seen: deque[Claimed] = field(default_factory=deque)
     until: float = 0.0
 
     def share(self, found: Sequence[Any], sender: int) -> Sequence[Any]:
-        """In the order of their categories; in each what falls to this line, and then what falls to others, who may not be at work."""
-        return sorted(found, key=lambda one: (one.rank, one.id.int % self.lines != sender % self.lines))[:LOOK_AHEAD]
+        """Of the first category: what falls to this line; if nothing does, what falls to others, who may not be at work."""
+        first = [one for one in found if one.rank == found[0].rank]
+        own = [one for one in first if one.id.int % self.lines == sender % self.lines]
+        return (own or first)[:LOOK_AHEAD]
 
 
 def claim(
@@ -230,8 +233,8 @@ def claim(
         while ahead.seen:
             if rate is not None and not _may_send(session, channel, rate, instant):
                 return None
-            claimed, taking = _next(ahead, sender)
-            if queries.take(session, taking):
+            claimed = ahead.seen.popleft()
+            if queries.take(session, _taking(claimed, sender)):
                 return claimed
         if not _look(session, channel, sender, instant, ahead):
             return None
@@ -239,13 +242,16 @@ def claim(
 
 
 def hand_over(
-    connection: sa.Connection, done: Claimed, outcome: Outcome, sent: Letter | None, sender: int, ahead: Ahead
-) -> tuple[bool, Claimed | None]:
-    """`record` of what was accepted, and `claim` of what was seen ahead, as one statement. Returns whether the first is on record, and the
-    second, if it could be taken. For what most messages are: `may_hand_over` says whether this is one."""
-    claimed, taking = _next(ahead, sender)
-    recorded, taken = queries.hand_over(connection, _delivered(done, outcome, sent), taking)
-    return recorded, claimed if taken else None
+    connection: psycopg.Connection[Any],
+    done: Claimed,
+    outcome: Outcome,
+    sent: Letter | None,
+    following: Claimed,
+    sender: int,
+) -> tuple[bool, bool]:
+    """`record` of what was accepted, and `claim` of what was seen ahead, as one statement. Returns whether the first is on record, and
+    whether the second could be taken. For what most messages are: `may_hand_over` says whether this is one."""
+    return queries.hand_over(connection, _delivered(done, outcome, sent), _taking(following, sender))
 
 
 def may_hand_over(done: Claimed, outcome: Outcome, rate: float | None, ahead: Ahead) -> bool:
@@ -253,35 +259,40 @@ def may_hand_over(done: Claimed, outcome: Outcome, rate: float | None, ahead: Ah
     return plain and rate is None and bool(ahead.seen) and time.monotonic() <= ahead.until
 
 
-def _next(ahead: Ahead, sender: int) -> tuple[Claimed, queries.Taking]:
-    found, letter = ahead.seen.popleft()
-    attempt_id, begins = new_id(), now()
-    taking = queries.Taking(
-        next_id=found.id,
-        version=found.version,
-        next_attempt_id=attempt_id,
+def _taking(claimed: Claimed, sender: int) -> queries.Taking:
+    begins = now()
+    return queries.Taking(
+        next_id=claimed.id,
+        version=claimed.version - 1,
+        next_attempt_id=claimed.attempt_id,
         sender=sender,
         begins=begins,
         until=begins + timedelta(seconds=settings().lease),
     )
-    told = {name: getattr(found, name) for name in queries.TOLD}
-    return Claimed(id=found.id, version=found.version + 1, attempt_id=attempt_id, letter=letter, **told), taking
 
 
 def _look(session: Session, channel: str, sender: int, instant: datetime, ahead: Ahead) -> bool:
     """Sees what is due, and stops what is no longer wanted. Returns whether there was anything."""
     found = ahead.share(_due(session, channel, instant, LOOK_AHEAD * ahead.lines), sender)
-    seen = [(one, _letter(one)) for one in found]
-    waiting = (
-        gate.Waiting(one.id, channel, one.category, one.cause_type, one.cause_id, letter[0] if letter else None)
-        for one, letter in seen
+    seen = [_seen(one) for one in found]
+    stopped = gate.stopped(
+        session,
+        (
+            gate.Waiting(one.id, channel, one.category, one.cause_type, one.cause_id, one.letter and one.letter[0])
+            for one in seen
+        ),
     )
-    stopped = gate.stopped(session, waiting)
     if stopped:
         _stop(session, stopped)
-    ahead.seen.extend((one, letter) for one, letter in seen if one.id not in stopped)
+    ahead.seen.extend(one for one in seen if one.id not in stopped)
     ahead.until = time.monotonic() + LOOK_SECONDS
     return bool(found)
+
+
+def _seen(found: Any) -> Claimed:
+    """As it will be once it is taken."""
+    told = {name: getattr(found, name) for name in queries.TOLD}
+    return Claimed(found.id, found.version + 1, new_id(), **told, letter=_letter(found))
 
 
 def _letter(found: Any) -> tuple[str, str] | None:

@@ -11,21 +11,13 @@ from typing import Any
 from zlib import crc32
 
 import psycopg
-import sqlalchemy as sa
-import structlog
-from opentelemetry.trace import SpanKind
-from sqlalchemy.orm import Session
 
-from tejido_notifications.channels import Channel, Line, Outcome
+from tejido_notifications.channels import Channel
 from tejido_notifications.channels.configured import channels
 from tejido_notifications.db import database, tx
-from tejido_notifications.delivery import composing, digests, queries, service
-from tejido_notifications.letters.writing import Letter, Unsendable
+from tejido_notifications.delivery import digests, queries, sending, service
 from tejido_notifications.settings import settings
-from tejido_shared import telemetry
-from tejido_shared.db import PATIENCE
 
-log = structlog.get_logger()
 SEND_DUE = "notifications.send_due"
 TIMETABLE = {SEND_DUE: 1.0}
 """Seconds between two runs of a task."""
@@ -33,8 +25,6 @@ RUN_SECONDS = 2.0
 """As long may anything else wait that this worker has to do."""
 PAUSE = 0.2
 """Seconds after which an idle line looks again."""
-WRITE_DOWN = 45.0
-"""Seconds that a sender tries to write down what came of a message while the database is away; below `service._GRACE`."""
 
 
 def send_due() -> bool:
@@ -89,116 +79,19 @@ def _send(name: str, channel: Channel, at_work: set[int]) -> bool:
 
 
 def _send_until(until: float, name: str, channel: Channel, sender: "_Sender", at_work: set[int]) -> bool:
-    last: _Attempted | None = None  # what came of it is not on record yet
-    ahead = service.Ahead(channel.slots)
-    with channel.open() as line:
+    with channel.open() as line, sending.Talk(name, channel, line, sender.number, sender.connection) as talk:
         while time.monotonic() < until and sender.held():
-            claimed, last = _next(name, channel, sender, ahead, last), None
-            if claimed is not None:
+            message = talk.next()
+            if message is not None:
                 at_work.add(sender.number)
-                last = _attempt(line, claimed)
-                if not line.usable and last.outcome.result != "unsendable":
-                    _write_down(last)
+                if not talk.send(message):
                     return False  # the server is in trouble: the next run asks it again
                 continue
             at_work.discard(sender.number)
             if not at_work:
                 return False
             time.sleep(PAUSE)
-        if last is not None:
-            _write_down(last)
     return True
-
-
-@dataclass(frozen=True)
-class _Attempted:
-    """What came of an attempt to send a message. `letter`: what was offered."""
-
-    claimed: service.Claimed
-    outcome: Outcome
-    letter: Letter | None
-
-
-def _next(
-    name: str, channel: Channel, sender: "_Sender", ahead: service.Ahead, last: _Attempted | None
-) -> service.Claimed | None:
-    """Writes down what came of the last message and claims the next one: in one transaction, for a commit is what takes longest."""
-    try:
-        if last is not None and service.may_hand_over(last.claimed, last.outcome, channel.rate, ahead):
-            claimed = _hand_over(sender, ahead, last)
-            if claimed is not None:
-                return claimed
-            last = None
-        with tx() as session:
-            if last is not None:
-                _record(session, last)
-            return service.claim(session, name, sender.number, channel.rate, ahead)
-    except Exception:
-        if last is None:
-            raise
-    _write_down(last)  # whatever went wrong with the next one
-    return _next(name, channel, sender, ahead, None)
-
-
-def _hand_over(sender: "_Sender", ahead: service.Ahead, last: _Attempted) -> service.Claimed | None:
-    """What `_next` does, in one statement."""
-    with _recording(last.claimed), database.rows() as connection:
-        recorded, claimed = service.hand_over(connection, last.claimed, last.outcome, last.letter, sender.number, ahead)
-    if not recorded:
-        _write_down(last)
-    return claimed
-
-
-def _attempt(line: Line, claimed: service.Claimed) -> _Attempted:
-    with (
-        service.caused_by(claimed),
-        telemetry.span(f"send {claimed.template}", SpanKind.CLIENT, claimed.traceparent),
-    ):
-        letter: Letter | None = None
-        try:
-            with tx() as session:
-                message = composing.message(session, claimed)
-            letter = message.letter
-            outcome = line.send(message)
-        except Unsendable as error:
-            outcome = Outcome("unsendable", service.text(error.code, **error.params), error.code)
-            letter = None
-        log.info(
-            "message_attempted",
-            delivery_id=str(claimed.id),
-            channel=claimed.channel,
-            template=claimed.template,
-            outcome=outcome.result,
-            why=outcome.code,
-        )
-    return _Attempted(claimed, outcome, letter)
-
-
-def _record(session: Session, attempted: _Attempted) -> None:
-    with _recording(attempted.claimed):
-        service.record(session, attempted.claimed, attempted.outcome, attempted.letter)
-
-
-@contextmanager
-def _recording(claimed: service.Claimed) -> Iterator[None]:
-    with service.caused_by(claimed), telemetry.span(f"record {claimed.template}", parent=claimed.traceparent):
-        yield
-
-
-def _write_down(attempted: _Attempted) -> None:
-    """What came of it must not be lost to a database that is started anew meanwhile, or the message would be sent twice."""
-    until = time.monotonic() + WRITE_DOWN
-    while True:
-        try:
-            with tx() as session:
-                _record(session, attempted)
-        except sa.exc.OperationalError:
-            if time.monotonic() > until:
-                raise
-            log.info("outcome_waits", delivery_id=str(attempted.claimed.id))
-            time.sleep(0.5)
-        else:
-            return
 
 
 @dataclass(frozen=True)
@@ -223,7 +116,7 @@ def _sender(channel: str, slots: int) -> Iterator[_Sender | None]:
     """
     key = crc32(f"sender of {channel}".encode()) - 2**31
     # A connection of its own: those of the pool are for what the lines have to write down.
-    with psycopg.connect(database.libpq_url, autocommit=True, **PATIENCE) as connection:
+    with database.connect() as connection:
         # A sender whose machine vanished without a word is noticed within a minute.
         connection.execute(
             "set tcp_keepalives_idle = 30; set tcp_keepalives_interval = 10; set tcp_keepalives_count = 3"

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from urllib.parse import urlsplit
 
@@ -62,21 +62,17 @@ def html_of(
     `Label: value` are facts. Addresses of `public_url` and of the entity's website become links, others stay text. What follows the
     signature is the footer.
     """
-    own = frozenset(filter(None, (_origin(public_url), _origin(entity.website))))
-    body = "\n".join(line if line.isprintable() else _visible(line) for line in body.split("\n"))
+    own = _origins(public_url, entity.website)
+    body = _visible(body)
     main, found, rest = body.rpartition(signature.strip())
     if not found:
         main, rest = body, ""
-    foot = [block for group in _groups(found + rest) for block in _blocks(group, own)]
-    for block in foot:  # an address is no list of facts, nor paragraphs
-        block.kind, block.lines = "lines", block.lines or [[Piece(f"{k}: "), *line] for k, line in block.facts]
     return _layout().render(
         subject=subject,
         language=language,
         entity=entity.name,
-        sections=_sections(main, language, own),
-        foot=foot,
-        blocks=_shown,
+        sections=[(section.title, section.role, _shown(section.blocks)) for section in _sections(main, language, own)],
+        foot=_foot(found + rest, own),
         unsubscribe_url=unsubscribe_url,
         unsubscribe=i18n.text("tejido_notifications", "letter.unsubscribe", language),
     )
@@ -85,6 +81,14 @@ def html_of(
 def _shown(blocks: Iterable[Block]) -> Markup:
     """The blocks as HTML. Not in the layout, for macros of Jinja2 take four times as long, and every mail has a dozen."""
     return Markup("".join(_SHOWN[block.kind](block) for block in blocks))  # noqa: S704 - each piece is escaped
+
+
+@lru_cache(maxsize=64)  # all letters of a language end alike
+def _foot(text: str, own: frozenset[str]) -> Markup:
+    blocks = [block for group in _groups(text) for block in _blocks(group, own)]
+    for block in blocks:  # an address is no list of facts, nor paragraphs
+        block.kind, block.lines = "lines", block.lines or [[Piece(f"{k}: "), *line] for k, line in block.facts]
+    return _shown(blocks)
 
 
 def _text(block: Block) -> str:
@@ -120,8 +124,10 @@ def _piece(piece: Piece) -> str:
     return f"<strong>{text}</strong>" if piece.strong else text
 
 
-def _visible(line: str) -> str:
-    return "".join(c for c in line if c in "\t\N{NO-BREAK SPACE}" or c.isprintable())
+def _visible(text: str) -> str:
+    if text.replace("\n", "").replace("\t", "").replace("\N{NO-BREAK SPACE}", "").isprintable():
+        return text
+    return "".join(c for c in text if c in "\n\t\N{NO-BREAK SPACE}" or c.isprintable())
 
 
 def _sections(text: str, language: str, own: frozenset[str]) -> list[Section]:
@@ -149,9 +155,9 @@ def _groups(text: str) -> list[list[str]]:
 
 
 def _blocks(lines: list[str], own: frozenset[str]) -> list[Block]:
-    facts = [_FACT.fullmatch(line) for line in lines]
-    if len(facts) > 1 and all(facts):
-        return [Block("facts", facts=[(fact["label"], _pieces(fact["value"], own)) for fact in facts if fact])]
+    facts = [fact for line in lines if (fact := _FACT.fullmatch(line))] if len(lines) > 1 else []
+    if facts and len(facts) == len(lines):
+        return [Block("facts", facts=[(fact["label"], _pieces(fact["value"], own)) for fact in facts])]
     blocks: list[Block] = []
     for line in lines:
         kind = "list" if line.startswith("- ") else "text"
@@ -163,12 +169,17 @@ def _blocks(lines: list[str], own: frozenset[str]) -> list[Block]:
 
 def _pieces(line: str, own: frozenset[str]) -> list[Piece]:
     pieces, end = [], 0
-    for match in _URL.finditer(line):
+    for match in _URL.finditer(line) if "://" in line else ():
         url = match[0].rstrip(".,;:!?)]}…")
         if _origin(url) in own:
             pieces += [Piece(line[end : match.start()]), Piece(url, href=url)]
             end = match.start() + len(url)
     return [piece for piece in [*pieces, Piece(line[end:])] if piece.text]
+
+
+@cache
+def _origins(*urls: str) -> frozenset[str]:
+    return frozenset(filter(None, map(_origin, urls)))
 
 
 def _origin(url: str) -> str:

@@ -32,11 +32,17 @@ class Source:
     version: str
 
 
-def saved(session: Session) -> Saved:
-    """What administrators saved, but for what is younger than `FRESH` seconds."""
-    global _known
+def kept() -> Saved | None:
+    """What administrators saved, but for what is younger than `FRESH` seconds; none if it has to be asked for."""
     read_at, known = _known
-    if not read_at or time.monotonic() - read_at > FRESH:
+    return known if read_at and time.monotonic() - read_at <= FRESH else None
+
+
+def saved(session: Session) -> Saved:
+    """`kept`, asked for if need be."""
+    global _known
+    known = kept()
+    if known is None:
         known = queries.newest(session)
         _known = (time.monotonic(), known)
     return known
@@ -69,6 +75,7 @@ def forget() -> None:
     _known = (0.0, {})
 
 
+@cache
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 

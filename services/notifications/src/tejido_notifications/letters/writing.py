@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import TemplateError
-from sqlalchemy.orm import Session
 
 from tejido_notifications.letters import sandbox, sources, variables
 from tejido_notifications.letters.html import html_of
@@ -55,7 +54,7 @@ class Letter:
 
 
 def write(
-    session: Session,
+    saved: sources.Saved,
     cause_type: str,
     template: str,
     language: str,
@@ -66,9 +65,9 @@ def write(
 ) -> Letter:
     """The letter that tells of an event, whose unsealed fields are the JSON `context`. In Spanish if there is no text in `language`.
 
-    `unsubscribe_url` stands at the end of it. Raises `Unsendable` if the text fails. Costs no statement but one every few seconds.
+    `saved`: the texts of administrators. `unsubscribe_url` stands at the end of it. Raises `Unsendable` if the text fails.
     """
-    source, language, form_of_source = choose(sources.saved(session), template, form, language)
+    source, language, form_of_source = choose(saved, template, form, language)
     file = f"{template}.{language}.txt" if form_of_source == "mail" else f"{template}.{form_of_source}.{language}.txt"
     if source is None:
         raise Unsendable("template", template=file, detail="there is no such text")

@@ -1,0 +1,185 @@
+"""What is said over one line of a channel, one message after another, and what is written down of it."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Self
+
+import psycopg
+import sqlalchemy as sa
+import structlog
+from opentelemetry.trace import SpanKind
+from sqlalchemy.orm import Session
+
+from tejido_notifications.channels import Channel, Line, Message, Outcome
+from tejido_notifications.db import tx
+from tejido_notifications.delivery import composing, service
+from tejido_notifications.letters.writing import Letter, Unsendable
+from tejido_shared import telemetry
+
+log = structlog.get_logger()
+WRITE_DOWN = 45.0
+"""Seconds that a sender tries to write down what came of a message while the database is away; below `service._GRACE`."""
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A message as the line is given it; or what comes of one that cannot be made."""
+
+    claimed: service.Claimed
+    message: Message | Outcome
+
+
+@dataclass(frozen=True)
+class Attempted:
+    """What came of an attempt to send a message. `letter`: what was offered."""
+
+    claimed: service.Claimed
+    outcome: Outcome
+    letter: Letter | None
+
+
+class Talk:
+    """Takes message after message of a channel and says them over a line; `number` is the sender's.
+
+    What can be done meanwhile is done by a second thread: the following message is composed while the other side takes the one before,
+    and whom it is for is announced while that is written down. It is said only once it is on record what came of the one before, and that
+    this one is being sent: whenever this process ends, of one message at most nobody can know whether it was sent.
+    """
+
+    def __init__(
+        self, name: str, channel: Channel, line: Line, number: int, connection: psycopg.Connection[Any]
+    ) -> None:
+        self._name, self._rate, self._line = name, channel.rate, line
+        self._number, self._connection = number, connection
+        self._ahead = service.Ahead(channel.slots)
+        self._last: Attempted | None = None  # what came of it is not on record yet
+        self._coming: Future[Composed] | None = None
+        self._beside = ThreadPoolExecutor(1, thread_name_prefix="beside")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._beside.shutdown()
+        if self._last is not None:
+            _write_down(self._last)
+
+    def next(self) -> Composed | None:
+        """The message whose turn it is, none if there is none. In one transaction with what came of the last, for a commit is what takes
+        longest."""
+        last, self._last = self._last, None
+        try:
+            if last is not None and service.may_hand_over(last.claimed, last.outcome, self._rate, self._ahead):
+                composed = self._hand_over(last)
+                if composed is not None:
+                    return composed
+                last = None
+            with tx() as session:
+                if last is not None:
+                    _record(session, last)
+                claimed = service.claim(session, self._name, self._number, self._rate, self._ahead)
+        except Exception:
+            if last is None:
+                raise
+            _write_down(last)  # whatever went wrong with the next one
+            return self.next()
+        return self._composed(claimed) if claimed is not None else None
+
+    def send(self, composed: Composed) -> bool:
+        """Says a message. Returns whether the other side is there to say more to."""
+        if self._ahead.seen:
+            self._coming = self._beside.submit(compose, self._ahead.seen[0])
+        self._last = attempt(self._line, composed)
+        return self._line.usable or self._last.outcome.result == "unsendable"
+
+    def _hand_over(self, last: Attempted) -> Composed | None:
+        """What `next` does, in one statement."""
+        composed = self._composed(self._ahead.seen.popleft())
+        telling = self._beside.submit(_announce, self._line, composed)
+        try:
+            with _recording(last.claimed):
+                recorded, taken = service.hand_over(
+                    self._connection, last.claimed, last.outcome, last.letter, composed.claimed, self._number
+                )
+        finally:
+            telling.result()
+        if not recorded:
+            _write_down(last)
+        return composed if taken else None
+
+    def _composed(self, claimed: service.Claimed) -> Composed:
+        coming, self._coming = self._coming, None
+        composed = coming.result() if coming is not None else None
+        return composed if composed is not None and composed.claimed is claimed else compose(claimed)
+
+
+def compose(claimed: service.Claimed) -> Composed:
+    with service.caused_by(claimed), telemetry.span(f"compose {claimed.template}", parent=claimed.traceparent):
+        try:
+            return Composed(claimed, composing.message(claimed))
+        except Unsendable as error:
+            return Composed(claimed, _unsendable(error))
+
+
+def _announce(line: Line, composed: Composed) -> None:
+    if isinstance(composed.message, Message):
+        line.announce(composed.message)
+
+
+def attempt(line: Line, composed: Composed) -> Attempted:
+    claimed, message = composed.claimed, composed.message
+    with (
+        service.caused_by(claimed),
+        telemetry.span(f"send {claimed.template}", SpanKind.CLIENT, claimed.traceparent),
+    ):
+        letter: Letter | None = None
+        if isinstance(message, Outcome):
+            outcome = message
+        else:
+            try:
+                outcome, letter = line.send(message), message.letter
+            except Unsendable as error:
+                outcome = _unsendable(error)
+        log.info(
+            "message_attempted",
+            delivery_id=str(claimed.id),
+            channel=claimed.channel,
+            template=claimed.template,
+            outcome=outcome.result,
+            why=outcome.code,
+        )
+    return Attempted(claimed, outcome, letter)
+
+
+def _unsendable(error: Unsendable) -> Outcome:
+    return Outcome("unsendable", service.text(error.code, **error.params), error.code)
+
+
+def _record(session: Session, attempted: Attempted) -> None:
+    with _recording(attempted.claimed):
+        service.record(session, attempted.claimed, attempted.outcome, attempted.letter)
+
+
+@contextmanager
+def _recording(claimed: service.Claimed) -> Iterator[None]:
+    with service.caused_by(claimed), telemetry.span(f"record {claimed.template}", parent=claimed.traceparent):
+        yield
+
+
+def _write_down(attempted: Attempted) -> None:
+    """What came of it must not be lost to a database that is started anew meanwhile, or the message would be sent twice."""
+    until = time.monotonic() + WRITE_DOWN
+    while True:
+        try:
+            with tx() as session:
+                _record(session, attempted)
+        except sa.exc.OperationalError:
+            if time.monotonic() > until:
+                raise
+            log.info("outcome_waits", delivery_id=str(attempted.claimed.id))
+            time.sleep(0.5)
+        else:
+            return
