@@ -39,6 +39,7 @@ class MailServer(Controller):
         self.recipients: list[str] = []
         self.connections = 0
         self.hanging: list[_Conversation] = []
+        self.pipelining = False
         self.before_accepting: Callable[[], object] = lambda: None
         super().__init__(self, hostname="127.0.0.1", port=0)
 
@@ -57,6 +58,12 @@ class MailServer(Controller):
         """Ends the conversations that hang."""
         for conversation in self.hanging:
             self.loop.call_soon_threadsafe(conversation.transport.close)  # type: ignore[union-attr]
+
+    async def handle_EHLO(
+        self, _: SMTP, session: Session, __: Envelope, hostname: str, responses: list[str]
+    ) -> list[str]:
+        session.host_name = hostname
+        return [responses[0], *(["250-PIPELINING"] if self.pipelining else []), *responses[1:]]
 
     async def handle_RCPT(self, _: SMTP, __: Session, envelope: Envelope, address: str, ___: list[str]) -> str:
         if scripted := self.next("rcpt"):

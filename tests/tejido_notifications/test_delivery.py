@@ -223,7 +223,11 @@ def test_one_statement_records_a_message_and_takes_the_next(database: Database) 
     assert not service.may_hand_over(second, accepted, 5.0, ahead)
 
 
-def test_what_was_announced_is_not_said_before_it_is_its_turn(database: Database, mail_server: MailServer) -> None:
+@pytest.mark.parametrize("pipelining", [False, True])
+def test_what_was_announced_is_not_said_before_it_is_its_turn(
+    database: Database, mail_server: MailServer, pipelining: bool
+) -> None:
+    mail_server.pipelining = pipelining
     causes = [queued(database, SERVICE, f"{number}@correo.example") for number in range(4)]
 
     def meanwhile() -> None:

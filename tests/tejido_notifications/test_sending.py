@@ -89,6 +89,7 @@ def test_a_delivered_message_leaves_proof(databases: dict[str, Database], mail_s
     assert twin is not None
     assert CODE in plain(message)
     assert CODE in twin.get_content()
+    assert "\n.sheet {" in twin.get_content()  # a line that begins with a dot, as it was
     assert (delivery.status, delivery.attempts, delivery.next_attempt_at) == ("delivered", 1, None)
     assert delivery.evidence == "250 2.0.0 … queued as 1"
     assert _outcomes(databases, delivery) == [("accepted", "250 2.0.0 … queued as 1")]
@@ -241,9 +242,11 @@ def _make_due(databases: dict[str, Database]) -> None:
         session.execute(due)
 
 
+@pytest.mark.parametrize("pipelining", [False, True])
 def test_a_final_refusal_fails_at_once_and_names_nobody(
-    databases: dict[str, Database], mail_server: MailServer, capfd: pytest.CaptureFixture[str]
+    databases: dict[str, Database], mail_server: MailServer, capfd: pytest.CaptureFixture[str], pipelining: bool
 ) -> None:
+    mail_server.pipelining = pipelining
     mail_server.script.append("rcpt 550 5.1.1 <ana.munoz@correo.example>: no user Ana.Munoz here")
     cause, next_one = _queued(databases).id, _queued(databases, recipient="luis@correo.example").id
     tasks.send_due()
@@ -354,7 +357,11 @@ def test_nothing_in_a_name_or_address_becomes_a_header(
         assert (delivery.status, delivery.last_error) == ("failed", "La dirección del destinatario no es válida.")
 
 
-def test_letters_outside_ascii_in_an_address(databases: dict[str, Database], mail_server: MailServer) -> None:
+@pytest.mark.parametrize("pipelining", [False, True])
+def test_letters_outside_ascii_in_an_address(
+    databases: dict[str, Database], mail_server: MailServer, pipelining: bool
+) -> None:
+    mail_server.pipelining = pipelining
     _queued(databases, recipient="ñandú@peñalosa.example")
     tasks.send_due()
     assert mail_server.recipients == ["ñandú@xn--pealosa-5za.example"]
@@ -494,14 +501,21 @@ def _message() -> Message:
     return Message(new_id(), "ana@correo.example", Letter("Asunto", "Texto\n", "es"))
 
 
-def test_a_connection_that_went_stale_is_opened_anew(mail_server: MailServer) -> None:
+@pytest.mark.parametrize("pipelining", [False, True])
+def test_a_connection_that_went_stale_is_opened_anew(mail_server: MailServer, pipelining: bool) -> None:
+    mail_server.pipelining = pipelining
     with Mailer(settings()) as mailer:
         assert mailer.send(_message()).result == "accepted"
         assert mailer.usable
         assert mailer._smtp is not None
         mailer._smtp.sock.shutdown(socket.SHUT_RDWR)
         assert mailer.send(_message()).result == "accepted"
+        mailer.announce(message := _message())
+        mailer._smtp.sock.shutdown(socket.SHUT_RDWR)
+        assert mailer.send(message) == Outcome("deferred", code="dropped")  # nothing of it was said
+        assert not mailer.usable
     assert mail_server.connections == 2
+    assert len(mail_server.received) == 2
 
 
 def test_without_the_security_that_was_asked_for_nothing_is_sent(

@@ -133,6 +133,12 @@ def _take_mail(pipe: Connection) -> None:
     seen: dict[str, Any] = {"count": 0, "last": b""}
 
     class Handler:
+        async def handle_EHLO(  # noqa: N802
+            self, _: SMTP, session: Session, __: Envelope, hostname: str, responses: list[str]
+        ) -> list[str]:
+            session.host_name = hostname
+            return [responses[0], "250-PIPELINING", *responses[1:]]  # as most mail servers do
+
         async def handle_DATA(  # noqa: N802
             self, _: SMTP, __: Session, envelope: Envelope
         ) -> str:

@@ -11,7 +11,6 @@ import ssl
 from base64 import b64encode, encodebytes
 from binascii import b2a_qp
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
 from email.headerregistry import Address
 from email.utils import encode_rfc2231, format_datetime, quote
 from functools import cache, partial
@@ -29,6 +28,9 @@ from tejido_notifications.letters.writing import Unsendable, one_line
 from tejido_notifications.settings import NotificationsSettings, jurisdiction
 from tejido_shared.clock import now
 
+_Answer = tuple[int, bytes]
+_NOBODY = None, None
+_DOT = re.compile(rb"^\.", re.MULTILINE)
 _GREYLISTING = re.compile(r"gr[ae]y[- ]?list|postgrey|come back later", re.IGNORECASE)
 _SIGNED = (
     *("From", "To", "Subject", "Date", "Message-ID", "MIME-Version", "Content-Type"),
@@ -50,15 +52,6 @@ class EmailChannel:
         return Mailer(self._settings, self._signer)
 
 
-@dataclass(frozen=True)
-class _Announced:
-    """A message whose recipient was named to the server. `refused`: what came of it, if the server does not want to hear more."""
-
-    id: UUID
-    content: bytes
-    refused: Outcome | None
-
-
 class Mailer(Line):
     """One connection to the mail server, opened for the first message and kept for the next ones."""
 
@@ -66,7 +59,7 @@ class Mailer(Line):
         self._settings = settings
         self._signer = signer
         self._smtp: smtplib.SMTP | None = None
-        self._announced: _Announced | None = None
+        self._announced: tuple[UUID | None, Outcome | None] = _NOBODY
         self._between = False
         """Whether the server is known to wait for the next message: RFC 5321, section 4.1.4, has it forget the last one after its 250."""
         entity = jurisdiction().entity
@@ -92,32 +85,32 @@ class Mailer(Line):
 
     def announce(self, message: Message) -> None:
         with suppress(Unsendable):  # `send` says so
-            self._announced = self._announce(message)
+            self._announced = message.id, self._name(message.recipient, _envelope_address(message.recipient))
 
     def send(self, message: Message) -> Outcome:
         """Offers one message to the server. Takes at most a few times `smtp_timeout`. Raises `Unsendable` for no usable address."""
-        announced, self._announced = self._announced, None
-        if announced is None or announced.id != message.id:
-            announced = self._announce(message)
-        if announced.refused is not None or self._smtp is None:
-            return announced.refused or Outcome("deferred", code="dropped")
-        recipient = message.recipient
+        recipient, address = message.recipient, _envelope_address(message.recipient)
+        (announced, refused), self._announced = self._announced, _NOBODY
+        if announced != message.id:
+            refused = self._name(recipient, address)
+        if refused is not None or self._smtp is None:
+            return refused or Outcome("deferred", code="dropped")
+        begun = False
         try:
-            code, reply = self._smtp.data(announced.content)
-        except smtplib.SMTPDataError as error:  # the server answered to DATA itself
-            code, reply = error.smtp_code, _bytes(error.smtp_error)
+            self._smtp.putcmd("DATA")
+            content = self._content(message, address)  # while the server answers
+            code, reply = self._smtp.getreply()
+            if code == 354:  # RFC 5321, section 4.5.2: a line that begins with a dot is sent with one more
+                begun = True
+                self._smtp.send(_DOT.sub(b"..", content) + b".\r\n")
+                code, reply = self._smtp.getreply()
         except OSError as error:  # every error of smtplib, ssl and the socket
             self._close()
-            return Outcome("unknown", code=_what_broke(error, "dropped"))
-        if code == 250:
+            return Outcome("unknown" if begun else "deferred", code=_what_broke(error, "dropped"))
+        if begun and code == 250:
             self._between = True
             return _outcome("accepted", code, reply, recipient)
         return self._answered("refused" if code >= 500 else "deferred", code, reply, recipient)
-
-    def _announce(self, message: Message) -> "_Announced":
-        """Names sender and recipient to the server."""
-        recipient, address = message.recipient, _envelope_address(message.recipient)
-        return _Announced(message.id, self._content(message, address), self._name(recipient, address))
 
     def _name(self, recipient: str, address: str) -> Outcome | None:
         """What came of it if the server does not want to hear more."""
@@ -126,11 +119,10 @@ class Mailer(Line):
             smtp = self._ready()
             if options and not smtp.has_extn("smtputf8"):
                 return Outcome("refused", code="no_smtputf8")
-            code, reply = self._begin(smtp, options)
+            (code, reply), answer = self._begin(smtp, address, options)
             if code != 250:
                 return self._answered("deferred", code, reply, recipient)
-            smtp = self._smtp or smtp  # opened anew, if the kept one was gone
-            code, reply = smtp.rcpt(address)
+            code, reply = answer
             if code not in (250, 251):
                 return self._answered("refused" if code >= 500 else "deferred", code, reply, recipient)
         except smtplib.SMTPResponseException as error:  # its greeting, or its answer to the login
@@ -156,19 +148,20 @@ class Mailer(Line):
                 self._close()
         return self._smtp or self._connect()
 
-    def _begin(self, smtp: smtplib.SMTP, options: tuple[str, ...]) -> tuple[int, bytes]:
-        """Names the sender. A connection that the server gave up meanwhile, which shows only now, is opened anew: nothing was sent yet."""
+    def _begin(self, smtp: smtplib.SMTP, address: str, options: tuple[str, ...]) -> tuple[_Answer, _Answer]:
+        """Names sender and recipient, and returns both answers. A connection that the server gave up meanwhile, which shows only now, is
+        opened anew: nothing was sent yet."""
         kept, self._between = self._between, False
         try:
-            code, reply = smtp.mail(self._envelope_sender, options)
+            answers = _named(smtp, self._envelope_sender, address, options)
         except OSError:
             if not kept:
                 raise
-            code, reply = 421, b""
-        if code == 421 and kept:
+            answers = (421, b""), (421, b"")
+        if answers[0][0] == 421 and kept:
             self._close()
-            return self._connect().mail(self._envelope_sender, options)
-        return code, reply
+            return _named(self._connect(), self._envelope_sender, address, options)
+        return answers
 
     def _connect(self) -> smtplib.SMTP:
         settings = self._settings
@@ -224,6 +217,16 @@ class Mailer(Line):
         if self._signer is not None:
             lines.insert(0, ("DKIM-Signature", self._signer.signature(self._domain, lines, body)))
         return b"".join(b"%s: %s\r\n" % (name.encode(), value) for name, value in lines) + b"\r\n" + body
+
+
+def _named(smtp: smtplib.SMTP, sender: str, address: str, options: tuple[str, ...]) -> tuple[_Answer, _Answer]:
+    """What the server answers to MAIL and to RCPT; both are said at once to one that allows it (RFC 2920)."""
+    if not smtp.has_extn("pipelining"):
+        mail = smtp.mail(sender, options)
+        return mail, smtp.rcpt(address) if mail[0] == 250 else mail
+    mail_from = " ".join([f"MAIL FROM:{smtplib.quoteaddr(sender)}", *options])
+    smtp.send(f"{mail_from}\r\nRCPT TO:{smtplib.quoteaddr(address)}\r\n".encode())
+    return smtp.getreply(), smtp.getreply()
 
 
 @cache
