@@ -44,9 +44,9 @@ class Attempted:
 class Talk:
     """Takes message after message of a channel and says them over a line; `number` is the sender's.
 
-    What can be done meanwhile is done by a second thread: the following message is composed while the other side takes the one before,
-    and whom it is for is announced while that is written down. It is said only once it is on record what came of the one before, and that
-    this one is being sent: whenever this process ends, of one message at most nobody can know whether it was sent.
+    What can be done meanwhile is done by a second thread: the following message is composed, and whom it is for is announced while what
+    came of the one before is written down. It is said only once that is on record, and that this one is being sent: whenever this
+    process ends, of one message at most nobody can know whether it was sent.
     """
 
     def __init__(
@@ -90,8 +90,7 @@ class Talk:
 
     def send(self, composed: Composed) -> bool:
         """Says a message. Returns whether the other side is there to say more to."""
-        if self._ahead.seen:
-            self._coming = self._beside.submit(compose, self._ahead.seen[0])
+        self._compose_ahead()
         self._last = attempt(self._line, composed)
         return self._line.usable or self._last.outcome.result == "unsendable"
 
@@ -99,6 +98,7 @@ class Talk:
         """What `next` does, in one statement."""
         composed = self._composed(self._ahead.seen.popleft())
         telling = self._beside.submit(_announce, self._line, composed)
+        self._compose_ahead()
         try:
             with _recording(last.claimed):
                 recorded, taken = service.hand_over(
@@ -109,6 +109,10 @@ class Talk:
         if not recorded:
             _write_down(last)
         return composed if taken else None
+
+    def _compose_ahead(self) -> None:
+        if self._ahead.seen and self._coming is None:
+            self._coming = self._beside.submit(compose, self._ahead.seen[0])
 
     def _composed(self, claimed: service.Claimed) -> Composed:
         coming, self._coming = self._coming, None

@@ -53,7 +53,7 @@ _FIRST_WAITS = {"greylisted": timedelta(minutes=2), "full": timedelta(hours=1)}
 """By kind of failure, where `FIRST_WAIT` would only annoy the other side."""
 LOOK_AHEAD = 25
 """Messages that a line sees at one look; a legal notice that comes meanwhile waits for as many."""
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 0.5
 """After which it looks anew, however many it has sent: a legal notice, an opt-out and a pause count from then on."""
 MOST_LOOKS = 10
 """Of one claim, that may find nothing but what is no longer wanted or what others took, before it leaves the rest to the next."""
