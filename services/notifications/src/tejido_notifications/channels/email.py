@@ -102,7 +102,7 @@ class Mailer(Line):
             code, reply = self._smtp.getreply()
             if code == 354:  # RFC 5321, section 4.5.2: a line that begins with a dot is sent with one more
                 begun = True
-                self._smtp.send(_DOT.sub(b"..", content) + b".\r\n")
+                self._smtp.send(_DOT.sub(b"..", content).removesuffix(b"\r\n") + b"\r\n.\r\n")
                 code, reply = self._smtp.getreply()
         except OSError as error:  # every error of smtplib, ssl and the socket
             self._close()
@@ -226,7 +226,8 @@ def _named(smtp: smtplib.SMTP, sender: str, address: str, options: tuple[str, ..
         return mail, smtp.rcpt(address) if mail[0] == 250 else mail
     mail_from = " ".join([f"MAIL FROM:{smtplib.quoteaddr(sender)}", *options])
     smtp.send(f"{mail_from}\r\nRCPT TO:{smtplib.quoteaddr(address)}\r\n".encode())
-    return smtp.getreply(), smtp.getreply()
+    mail = smtp.getreply()
+    return mail, smtp.getreply() if mail[0] != 421 else mail  # after which the server hangs up
 
 
 @cache
