@@ -46,7 +46,7 @@ class Talk:
 
     What can be done meanwhile is done by a second thread: the following message is composed, and whom it is for is announced while what
     came of the one before is written down. It is said only once that is on record, and that this one is being sent: whenever this
-    process ends, of one message at most nobody can know whether it was sent.
+    process ends, of one message of the line at most nobody can know whether it was sent.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Talk:
         self._number, self._connection = number, connection
         self._ahead = service.Ahead(channel.slots)
         self._last: Attempted | None = None  # what came of it is not on record yet
-        self._coming: Future[Composed] | None = None
+        self._coming: tuple[service.Claimed, Future[Composed]] | None = None
         self._beside = ThreadPoolExecutor(1, thread_name_prefix="beside")
 
     def __enter__(self) -> Self:
@@ -112,12 +112,12 @@ class Talk:
 
     def _compose_ahead(self) -> None:
         if self._ahead.seen and self._coming is None:
-            self._coming = self._beside.submit(compose, self._ahead.seen[0])
+            following = self._ahead.seen[0]
+            self._coming = following, self._beside.submit(compose, following)
 
     def _composed(self, claimed: service.Claimed) -> Composed:
         coming, self._coming = self._coming, None
-        composed = coming.result() if coming is not None else None
-        return composed if composed is not None and composed.claimed is claimed else compose(claimed)
+        return coming[1].result() if coming is not None and coming[0] is claimed else compose(claimed)
 
 
 def compose(claimed: service.Claimed) -> Composed:
