@@ -29,18 +29,16 @@ NAMING = {
 OUTBOX_CHANNEL = "outbox"
 IDLE_SECONDS = 2.0
 GATHER_SECONDS = 0.01
-PATIENCE: dict[str, Any] = {
+_CONNECT: dict[str, Any] = {
     "connect_timeout": 5,
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,
     "tcp_user_timeout": 15_000,
-}
-"""How long a connection waits for a server that is gone without a word; libpq's parameters, in seconds and, the last, milliseconds."""
-_ALL_CONNECTIONS: dict[str, Any] = {
-    **PATIENCE,
     "options": "-c statement_timeout=15000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000 -c timezone=UTC",
 }
+"""Of every connection: how long it waits for a server that is gone without a word, for a statement and for a lock. libpq's parameters, in
+seconds; `tcp_user_timeout` and PostgreSQL's own in milliseconds."""
 
 
 TYPES: dict[Any, Any] = {
@@ -82,7 +80,7 @@ class Database:
             max_overflow=0,
             pool_timeout=10,
             hide_parameters=True,  # an error's text goes to the log, and parameters are people's data
-            connect_args=_ALL_CONNECTIONS,
+            connect_args=_CONNECT,
         )
         _check_idle_connections(engine)
         return engine
@@ -122,7 +120,7 @@ class Database:
 
     def connect(self) -> psycopg.Connection[Any]:
         """A connection that is not one of the pool's, for what lasts: locks of a session, listening. Each statement is by itself."""
-        return psycopg.connect(self.libpq_url, autocommit=True, **_ALL_CONNECTIONS)
+        return psycopg.connect(self.libpq_url, autocommit=True, **_CONNECT)
 
     def wake_relay(self) -> None:
         if self._waker is None:
