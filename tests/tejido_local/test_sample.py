@@ -98,9 +98,10 @@ class Sample:
         return self.town.run("-c", LOAD)
 
     def rows(self, service: str, query: str) -> list[Any]:
-        """Rows with what is encrypted in them in the clear."""
+        """Rows with what is encrypted in them in the clear; `current_date` is the day it is in the municipality."""
         key = Fernet(self.town.environment["TEJIDO_DATA_KEY"])
         with self.town.database(service).tx() as session:
+            session.execute(sa.select(sa.func.set_config("timezone", str(self.pack.zone), True)))
             found = session.execute(sa.text(query)).all()
         return [tuple(key.decrypt(x).decode() if isinstance(x, bytes) else x for x in row) for row in found]
 

@@ -22,6 +22,7 @@ from tejido_registry.db import tx
 from tejido_registry.directory import exports
 from tejido_registry.models import HistoryEntry, Mandate, Organization, Person
 from tejido_registry.settings import jurisdiction
+from tejido_registry.standing.service import today
 from tejido_shared.api import PUBLIC_PATHS
 from tejido_shared.auth import guards_of
 from tejido_shared.clock import now
@@ -116,7 +117,7 @@ def planted(api: TestClient, registrar: dict[str, str]) -> dict[str, str]:
         session.add(person)
         session.flush()
         office = {"organ": "direction", "post": "Presidencia", "signs": True, "recorded_at": now()}
-        day = now().date()
+        day = today()
         session.add(
             Mandate(organization_id=UUID(made["id"]), person_id=person.id, starts_on=day, ends_on=day, **office)
         )
@@ -486,7 +487,7 @@ def test_a_transaction_is_one_change(
     with tx() as session:
         for name in ("A", "B", "C"):
             session.execute(sa.update(Organization).where(Organization.id == UUID(key)).values(name=name))
-        session.execute(sa.update(Organization).values(axes_due_on=now().date(), contact_bounced_at=now()))
+        session.execute(sa.update(Organization).values(axes_due_on=today(), contact_bounced_at=now()))
     items, place = feed(api, place)
     assert [one["organization_id"] for one in items] == [key]
     with tx() as session:

@@ -36,6 +36,7 @@ from tejido_registry.models import (
     Verification,
 )
 from tejido_registry.settings import jurisdiction
+from tejido_registry.standing.service import today
 from tejido_requests import organizations as asking
 from tejido_requests.models import KnownOrganization as Asking
 from tejido_shared import seam
@@ -124,7 +125,7 @@ def _furnish(organization: UUID) -> None:
                 Verification(
                     fields=["identity", "location", "contact", "authorities", "documents"],
                     method="visit",
-                    verified_on=now().date(),
+                    verified_on=today(),
                     result="confirmed",
                     recorded_by="registradora-1",
                     recorded_at=now(),
@@ -140,7 +141,7 @@ def _furnish(organization: UUID) -> None:
                     submitted_at=now(),
                     submitted_by="ana",
                     on_behalf=False,
-                    due_on=now().date(),
+                    due_on=today(),
                     **about,
                 ),
                 ExternalReference(source="padrón", key=str(organization), fingerprint="x", **about),
@@ -417,7 +418,7 @@ def test_only_within_the_window(
         survivor, absorbed = service.sides(session, row, lock=True)
         with pytest.raises(Refused, match="merge_undo_over"):
             service.undo(session, row, survivor, absorbed, "x", "tarde")
-    assert (last - now().date()).days in (days - 1, days, days + 1)
+    assert (last - today()).days in (days - 1, days, days + 1)
     with moved_to(now() + timedelta(days=days - 1)), tx() as session:
         row = session.get_one(Merge, UUID(merge["id"]))
         survivor, absorbed = service.sides(session, row, lock=True)

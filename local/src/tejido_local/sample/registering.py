@@ -127,6 +127,8 @@ class Acts:
 
     def settle(self, organized: list[Organized]) -> None:
         """What is found by looking at all of them: who is entered twice, and what the day asks for."""
+        # All of it is one transaction, whose rows PostgreSQL counts for its plans only if it is told to from within.
+        self.session.execute(sa.text("analyze"))
         while duplicates.check_due(self.session):
             pass
         twice = [one for one in organized if one.story.doubles]
