@@ -28,7 +28,7 @@ from tejido_shared.auth import guards_of
 from tejido_shared.clock import now
 from tejido_shared.db import Database
 from tejido_shared.ids import new_id
-from tejido_shared.testing import Issuer
+from tejido_shared.testing import Issuer, wait_until
 
 LATITUDE, LONGITUDE = 4.6123457, -74.1234569
 BODY = {"name": "Junta de Acción Comunal La Peña", "organization_type": "community_action_board", "area": "suba"}
@@ -381,8 +381,16 @@ def test_the_exports_are_limited_to_what_is_asked(api: TestClient, registrar: di
 # The feed
 
 
+def _nobody_else_writes() -> bool:
+    others = "select 1 from pg_stat_activity where backend_xid is not null and datname <> current_database()"
+    with tx() as session:
+        return session.execute(sa.text(others)).first() is None
+
+
 def feed(api: TestClient, after: str | None, limit: int = 1000) -> tuple[list[dict[str, Any]], str | None]:
-    """All that there is after a place, page by page."""
+    """All that there is after a place, page by page. The feed waits for what is being written in any database of the server,
+    which tests beside these may do for long."""
+    wait_until(_nobody_else_writes, 60, "an end to what others write")
     items: list[dict[str, Any]] = []
     while True:
         asked: dict[str, Any] = {"limit": limit} | ({"after": after} if after else {})

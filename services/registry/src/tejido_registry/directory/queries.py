@@ -17,6 +17,7 @@ from tejido_registry.schemas import OrganizationQuery
 WITH_CONSENTS = (selectinload(Organization.profile), selectinload(Organization.contacts))
 """What `views.consented` reads, of all the organizations of a list at once."""
 _SETTLED = sa.text("pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
+"""What is older than this has ended, in every database of the server: a long transaction in another one delays the feed."""
 
 
 def profile_of(session: Session, organization_id: UUID) -> PublicProfile | None:
