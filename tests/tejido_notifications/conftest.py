@@ -31,7 +31,8 @@ logging.getLogger("mail.log").setLevel(logging.WARNING)  # it writes every addre
 
 
 class MailServer(Controller):
-    """Takes mail. `script` says what to do with the next messages instead: `rcpt <reply>`, `data <reply>`, `drop` or `hang`."""
+    """Takes mail. `script` says what to do with the next messages instead: `rcpt <reply>`, `data <reply>`, `drop`, `hang`, or `nobody`,
+    to ask for the text though nobody is to have it."""
 
     def __init__(self) -> None:
         self.script: deque[str] = deque()
@@ -66,7 +67,8 @@ class MailServer(Controller):
         return [responses[0], *(["250-PIPELINING"] if self.pipelining else []), *responses[1:]]
 
     async def handle_RCPT(self, _: SMTP, __: Session, envelope: Envelope, address: str, ___: list[str]) -> str:
-        if scripted := self.next("rcpt"):
+        scripted = self.next("rcpt")
+        if scripted is not None and not scripted.startswith("rcpt 250"):
             return scripted.removeprefix("rcpt ")
         envelope.rcpt_tos.append(address)
         return "250 OK"
@@ -90,10 +92,14 @@ class _Conversation(SMTP):
         self._mail_server = server
 
     async def smtp_DATA(self, arg: str) -> None:
-        match self._mail_server.next("drop", "hang"):
+        match self._mail_server.next("drop", "hang", "nobody"):
             case "drop":
                 await self.push("354 go on")
                 self.transport.close()  # type: ignore[union-attr]
+            case "nobody":
+                await self.push("354 go on")
+                assert await self._reader.readline() == b".\r\n"  # type: ignore[union-attr]
+                await self.push("554 5.5.1 no valid recipients")
             case "hang":
                 await self.push("354 go on")
                 self._mail_server.hanging.append(self)

@@ -6,6 +6,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
@@ -21,7 +22,7 @@ from tejido_notifications.bounces.reports import Report
 from tejido_notifications.channels import Line, Message, Outcome
 from tejido_notifications.channels.configured import channels
 from tejido_notifications.contacts import service as contacts
-from tejido_notifications.delivery import digests, sending, service, tasks
+from tejido_notifications.delivery import digests, queries, sending, service, tasks
 from tejido_notifications.letters import samples
 from tejido_notifications.models import Address, Attempt, Contact, Delivery, InAppMessage, Proof
 from tejido_notifications.settings import settings
@@ -204,7 +205,9 @@ def test_one_statement_records_a_message_and_takes_the_next(database: Database) 
     assert service.may_hand_over(first, accepted, None, ahead)
     second = ahead.seen.popleft()
     with database.connect() as connection:
-        assert service.hand_over(connection, first, accepted, None, second, 0) == (True, True)
+        statement = queries.HandOver(connection)
+        service.begin_hand_over(statement, first, accepted, None, second, 0)
+        assert statement.end() == (True, True)
     with database.tx() as session:
         one, two = session.get_one(Delivery, first.id), session.get_one(Delivery, second.id)
         assert (one.status, one.evidence, one.sender) == ("delivered", "250 2.0.0 queued", None)
@@ -216,7 +219,14 @@ def test_one_statement_records_a_message_and_takes_the_next(database: Database) 
     with database.tx() as session:
         session.get_one(Delivery, other.id).status = "cancelled"
     with database.connect() as connection:
-        assert service.hand_over(connection, second, accepted, None, other, 0) == (False, False)
+        statement = queries.HandOver(connection)
+        service.begin_hand_over(statement, second, accepted, None, other, 0)
+        assert statement.end() == (False, False)
+        service.begin_hand_over(
+            statement, second, accepted, None, replace(ahead.seen.popleft(), attempt_id=first.attempt_id), 0
+        )
+        with pytest.raises(psycopg.OperationalError, match="attempt"):
+            statement.end()
     with database.tx() as session:
         assert session.get_one(Delivery, second.id).status == "bounced"
     assert not service.may_hand_over(second, Outcome("deferred"), None, ahead)
@@ -231,7 +241,7 @@ def test_what_was_announced_is_not_said_before_it_is_its_turn(
     causes = [queued(database, SERVICE, f"{number}@correo.example") for number in range(4)]
 
     def meanwhile() -> None:
-        """While the first is accepted, the second is cancelled; the third, announced after it, is unknown to the server."""
+        """While the first is accepted, the second is cancelled: all of it is said but its end. The third is unknown to the server."""
         mail_server.before_accepting = lambda: None
         mail_server.script.extend(["rcpt 250 OK", "rcpt 550 5.1.1 No such user"])
         with database.tx() as session:
@@ -240,7 +250,7 @@ def test_what_was_announced_is_not_said_before_it_is_its_turn(
     mail_server.before_accepting = meanwhile
     tasks.send_due()
     assert mail_server.recipients == ["0@correo.example", "3@correo.example"]
-    assert mail_server.connections == 1
+    assert mail_server.connections == 2  # only by hanging up is it taken back
     assert mail_server.script == deque()
     assert [only(database, cause).status for cause in causes] == ["delivered", "cancelled", "failed", "delivered"]
     with database.tx() as session:

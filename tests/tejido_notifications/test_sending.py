@@ -518,6 +518,16 @@ def test_a_connection_that_went_stale_is_opened_anew(mail_server: MailServer, pi
     assert len(mail_server.received) == 2
 
 
+def test_a_server_that_asks_for_a_text_for_nobody(mail_server: MailServer) -> None:
+    mail_server.pipelining = True
+    mail_server.script.extend(["rcpt 550 5.1.1 No such user", "nobody"])
+    with Mailer(settings()) as mailer:
+        refused = mailer.send(_message())
+        assert (refused.result, refused.code) == ("refused", "5.1.1")
+        assert mailer.send(_message()).result == "accepted"
+    assert (mail_server.connections, len(mail_server.received)) == (1, 1)
+
+
 def test_without_the_security_that_was_asked_for_nothing_is_sent(
     mail_server: MailServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

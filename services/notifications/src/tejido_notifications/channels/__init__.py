@@ -65,7 +65,7 @@ class Line(Protocol):
     def usable(self) -> bool: ...
 
     def announce(self, message: Message) -> None:  # noqa: ARG002 - for channels that know the step
-        """Tells the other side whom the next message is for, though it is not certain yet that it will be sent: `send` is given it, or
+        """Tells the other side as much of the next message as does not send it yet, for that is not certain: `send` is given it, or
         another one. Nothing where the channel knows no such step."""
         return
 

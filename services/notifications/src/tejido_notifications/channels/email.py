@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, suppress
 from email.headerregistry import Address
 from email.utils import encode_rfc2231, format_datetime, quote
 from functools import cache, partial
+from socket import IPPROTO_TCP, TCP_NODELAY
 from types import TracebackType
 from typing import Self
 from uuid import UUID
@@ -30,6 +31,9 @@ from tejido_shared.clock import now
 
 _Answer = tuple[int, bytes]
 _NOBODY = None, None
+_TEXT = 354
+_WANTED = (250,), (250, 251), (_TEXT,)
+"""What a server answers to MAIL, RCPT and DATA."""
 _DOT = re.compile(rb"^\.", re.MULTILINE)
 _GREYLISTING = re.compile(r"gr[ae]y[- ]?list|postgrey|come back later", re.IGNORECASE)
 _SIGNED = (
@@ -62,6 +66,8 @@ class Mailer(Line):
         self._announced: tuple[UUID | None, Outcome | None] = _NOBODY
         self._between = False
         """Whether the server is known to wait for the next message: RFC 5321, section 4.1.4, has it forget the last one after its 250."""
+        self._within = False
+        """Whether it waits for the end of a text: until it has that, no message was sent (RFC 5321, section 4.1.1.4)."""
         entity = jurisdiction().entity
         self.sender = settings.smtp_sender or entity.email
         self._domain = self.sender.rpartition("@")[2]
@@ -74,7 +80,7 @@ class Mailer(Line):
         return self
 
     def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
-        if self._smtp is not None and error is None:
+        if self._smtp is not None and error is None and not self._within:
             with suppress(OSError):
                 self._smtp.quit()
         self._close()
@@ -84,84 +90,86 @@ class Mailer(Line):
         return self._smtp is not None
 
     def announce(self, message: Message) -> None:
+        """Says all of the message but the dot that ends it."""
         with suppress(Unsendable):  # `send` says so
-            self._announced = message.id, self._name(message.recipient, _envelope_address(message.recipient))
+            self._announced = message.id, self._say(message)
 
     def send(self, message: Message) -> Outcome:
         """Offers one message to the server. Takes at most a few times `smtp_timeout`. Raises `Unsendable` for no usable address."""
-        recipient, address = message.recipient, _envelope_address(message.recipient)
         (announced, refused), self._announced = self._announced, _NOBODY
         if announced != message.id:
-            refused = self._name(recipient, address)
+            refused = self._say(message)
         if refused is not None or self._smtp is None:
             return refused or Outcome("deferred", code="dropped")
-        begun = False
+        ended = self._within = False
         try:
-            self._smtp.putcmd("DATA")
-            content = self._content(message, address)  # while the server answers
+            self._smtp.send(b".\r\n")
+            ended = True
             code, reply = self._smtp.getreply()
-            if code == 354:  # RFC 5321, section 4.5.2: a line that begins with a dot is sent with one more
-                begun = True
-                self._smtp.send(_DOT.sub(b"..", content).removesuffix(b"\r\n") + b"\r\n.\r\n")
-                code, reply = self._smtp.getreply()
         except OSError as error:  # every error of smtplib, ssl and the socket
             self._close()
-            return Outcome("unknown" if begun else "deferred", code=_what_broke(error, "dropped"))
-        if begun and code == 250:
-            self._between = True
-            return _outcome("accepted", code, reply, recipient)
-        return self._answered("refused" if code >= 500 else "deferred", code, reply, recipient)
+            return Outcome("unknown" if ended else "deferred", code=_what_broke(error, "dropped"))
+        self._between = code == 250
+        return self._answered(
+            "accepted" if code == 250 else "refused" if code >= 500 else "deferred", code, reply, message
+        )
 
-    def _name(self, recipient: str, address: str) -> Outcome | None:
-        """What came of it if the server does not want to hear more."""
-        options = () if address.isascii() else ("SMTPUTF8", "BODY=8BITMIME")
+    def _say(self, message: Message) -> Outcome | None:
+        """Says all but the end. What came of it if the server does not want to hear that."""
+        envelope = _Envelope(self._envelope_sender, message.recipient)
         try:
             smtp = self._ready()
-            if options and not smtp.has_extn("smtputf8"):
+            if not envelope.may_be_said(smtp):
                 return Outcome("refused", code="no_smtputf8")
-            (code, reply), answer = self._begin(smtp, address, options)
-            if code != 250:
-                return self._answered("deferred", code, reply, recipient)
-            code, reply = answer
-            if code not in (250, 251):
-                return self._answered("refused" if code >= 500 else "deferred", code, reply, recipient)
+            smtp, answers = self._begin(smtp, envelope)
+            refused, (code, reply) = _meaning(answers)
+            if refused is None:
+                self._within = True  # RFC 5321, section 4.5.2: a line that begins with a dot is sent with one more
+                content = self._content(message, envelope.address)
+                smtp.send(_DOT.sub(b"..", content).removesuffix(b"\r\n") + b"\r\n")
+                return None
+            if answers[-1][0] == _TEXT:  # it waits for a text for nobody
+                smtp.docmd(".")
         except smtplib.SMTPResponseException as error:  # its greeting, or its answer to the login
             self._close()
-            return _outcome("deferred", error.smtp_code, error.smtp_error, recipient)
+            return _outcome("deferred", error.smtp_code, error.smtp_error, message.recipient)
         except OSError as error:  # every error of smtplib, ssl and the socket
             connected = self.usable
             self._close()
             return Outcome("deferred", code=_what_broke(error, "dropped" if connected else "unreachable"))
-        return None
+        return self._answered(refused, code, reply, message)
 
-    def _answered(self, result: Result, code: int, reply: bytes, recipient: str) -> Outcome:
+    def _answered(self, result: Result, code: int, reply: bytes, message: Message) -> Outcome:
         if code == 421 or code < 0:  # the server is closing the connection
             self._close()
-        return _outcome(result, code, reply, recipient)
+        return _outcome(result, code, reply, message.recipient)
+
+    def _begin(self, smtp: smtplib.SMTP, envelope: "_Envelope") -> tuple[smtplib.SMTP, list[_Answer]]:
+        """What the server answers to MAIL, RCPT and DATA. A connection that it gave up meanwhile, which shows only now, is opened anew:
+        nothing was sent yet."""
+        kept, self._between = self._between, False
+        try:
+            answers = envelope.say(smtp)
+        except OSError:
+            if not kept:
+                raise
+            answers = [(421, b"")]
+        if answers[0][0] == 421 and kept:
+            self._close()
+            smtp = self._connect()
+            return smtp, envelope.say(smtp)
+        return smtp, answers
 
     def _ready(self) -> smtplib.SMTP:
         """A connection at the beginning of a message; the kept one if the server still holds it."""
+        if self._within:  # another one, which cannot be taken back but by hanging up
+            self._close()
         if self._smtp is not None and not self._between:
             with suppress(OSError):
                 self._between = self._smtp.rset()[0] == 250
             if not self._between:
                 self._close()
         return self._smtp or self._connect()
-
-    def _begin(self, smtp: smtplib.SMTP, address: str, options: tuple[str, ...]) -> tuple[_Answer, _Answer]:
-        """Names sender and recipient, and returns both answers. A connection that the server gave up meanwhile, which shows only now, is
-        opened anew: nothing was sent yet."""
-        kept, self._between = self._between, False
-        try:
-            answers = _named(smtp, self._envelope_sender, address, options)
-        except OSError:
-            if not kept:
-                raise
-            answers = (421, b""), (421, b"")
-        if answers[0][0] == 421 and kept:
-            self._close()
-            return _named(self._connect(), self._envelope_sender, address, options)
-        return answers
 
     def _connect(self) -> smtplib.SMTP:
         settings = self._settings
@@ -171,6 +179,8 @@ class Mailer(Line):
             settings.smtp_host, settings.smtp_port, local_hostname=self._domain, timeout=settings.smtp_timeout
         )
         try:
+            if smtp.sock is not None:  # or the end of a text would wait until its beginning is acknowledged
+                smtp.sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
             smtp.ehlo_or_helo_if_needed()
             if settings.smtp_security == "starttls":
                 smtp.starttls(context=_tls())
@@ -184,7 +194,7 @@ class Mailer(Line):
         return smtp
 
     def _close(self) -> None:
-        self._between = False
+        self._between = self._within = False
         if self._smtp is not None:
             self._smtp.close()
             self._smtp = None
@@ -219,15 +229,45 @@ class Mailer(Line):
         return b"".join(b"%s: %s\r\n" % (name.encode(), value) for name, value in lines) + b"\r\n" + body
 
 
-def _named(smtp: smtplib.SMTP, sender: str, address: str, options: tuple[str, ...]) -> tuple[_Answer, _Answer]:
-    """What the server answers to MAIL and to RCPT; both are said at once to one that allows it (RFC 2920)."""
-    if not smtp.has_extn("pipelining"):
-        mail = smtp.mail(sender, options)
-        return mail, smtp.rcpt(address) if mail[0] == 250 else mail
-    mail_from = " ".join([f"MAIL FROM:{smtplib.quoteaddr(sender)}", *options])
-    smtp.send(f"{mail_from}\r\nRCPT TO:{smtplib.quoteaddr(address)}\r\n".encode())
-    mail = smtp.getreply()
-    return mail, smtp.getreply() if mail[0] != 421 else mail  # after which the server hangs up
+class _Envelope:
+    """Who writes to whom, and that the text follows. Raises `Unsendable` if the recipient is no address."""
+
+    def __init__(self, sender: str, recipient: str) -> None:
+        self._sender, self.address = sender, _envelope_address(recipient)
+        self._options = () if self.address.isascii() else ("SMTPUTF8", "BODY=8BITMIME")
+
+    def may_be_said(self, smtp: smtplib.SMTP) -> bool:
+        return not self._options or smtp.has_extn("smtputf8")
+
+    def _at_once(self) -> bytes:
+        mail = " ".join([f"MAIL FROM:{smtplib.quoteaddr(self._sender)}", *self._options])
+        return f"{mail}\r\nRCPT TO:{smtplib.quoteaddr(self.address)}\r\nDATA\r\n".encode()
+
+    def say(self, smtp: smtplib.SMTP) -> list[_Answer]:
+        """What the server answers to MAIL, RCPT and DATA, which are said at once where it allows that (RFC 2920); less if it says no."""
+        if not smtp.has_extn("pipelining"):
+            return self._say_one_by_one(smtp)
+        smtp.send(self._at_once())
+        answers: list[_Answer] = []
+        while len(answers) < len(_WANTED) and 421 not in dict(answers):  # after which it hangs up
+            answers.append(smtp.getreply())
+        return answers
+
+    def _say_one_by_one(self, smtp: smtplib.SMTP) -> list[_Answer]:
+        answers = [smtp.mail(self._sender, self._options)]
+        if answers[0][0] in _WANTED[0]:
+            answers.append(smtp.rcpt(self.address))
+            if answers[1][0] in _WANTED[1]:
+                answers.append(smtp.docmd("DATA"))
+        return answers
+
+
+def _meaning(answers: list[_Answer]) -> tuple[Result | None, _Answer]:
+    """What comes of a message by the answer that was not wanted; none, with the last answer, if all were."""
+    for (code, reply), wanted in zip(answers, _WANTED, strict=False):
+        if code not in wanted:  # what the server has against the sender is not for ever
+            return "refused" if code >= 500 and wanted is not _WANTED[0] else "deferred", (code, reply)
+    return None, answers[-1]
 
 
 @cache

@@ -1,5 +1,7 @@
 """What may be read. A delivery shows no personal data, so whoever may read one may read all."""
 
+import re
+import select
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, TypedDict
@@ -7,6 +9,8 @@ from uuid import UUID
 
 import psycopg
 import sqlalchemy as sa
+from psycopg.pq import ExecStatus
+from psycopg.pq.abc import PGresult
 from sqlalchemy.orm import Session
 
 from tejido_notifications.delivery.schemas import DeliveryQuery
@@ -90,7 +94,7 @@ _TAKEN = (
     " attempts = attempts + 1, version = version + 1"
     " where id = %(next_id)s and version = %(version)s and status = 'pending' returning id),"
     " begun as (insert into attempt (id, delivery_id, at, outcome)"
-    " select %(next_attempt_id)s, id, %(begins)s, 'unknown' from taken returning id)"
+    " select cast(%(next_attempt_id)s as uuid), id, cast(%(begins)s as timestamptz), 'unknown' from taken returning id)"
 )
 _DELIVERED = (
     "delivered as (update delivery set status = 'delivered', delivered_at = %(instant)s, evidence = %(reply)s, next_attempt_at = null,"
@@ -99,6 +103,8 @@ _DELIVERED = (
     " accepted as (update attempt set outcome = 'accepted', code = %(why)s, reply = %(reply)s from delivered"
     " where attempt.id = %(attempt_id)s and attempt.delivery_id = delivered.id returning attempt.id)"
 )
+_NAMED = re.compile(r"%\((\w+)\)s")
+_STATEMENT = b"hand_over"
 _TAKE = f"with {_TAKEN} select id from begun"  # noqa: S608 - our own words
 _DELIVER = f"with {_DELIVERED} select id from accepted"  # noqa: S608
 _HAND_OVER = f"with {_DELIVERED}, {_TAKEN} select (select id from accepted), (select id from begun)"  # noqa: S608
@@ -153,7 +159,42 @@ def deliver(session: Session, delivered: Delivered) -> bool:
     return session.connection().exec_driver_sql(_DELIVER, {**delivered}).scalar() is not None
 
 
-def hand_over(connection: psycopg.Connection[Any], delivered: Delivered, taking: Taking) -> tuple[bool, bool]:
-    """`deliver` and `take` as one statement: it costs a third of a transaction with both."""
-    accepted, begun = connection.execute(_HAND_OVER, {**delivered, **taking}).fetchone() or (None, None)
-    return accepted is not None, begun is not None
+class HandOver:
+    """`deliver` and `take` as one statement, which costs a third of a transaction with both, on a connection of its own. It is begun by
+    one call and waited for by another, so that other things are done while PostgreSQL writes: hence libpq's own functions.
+
+    Raises `psycopg.OperationalError`.
+    """
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self._pg = connection.pgconn
+        self._names = list(dict.fromkeys(_NAMED.findall(_HAND_OVER)))
+        numbered = _NAMED.sub(lambda found: f"${self._names.index(found[1]) + 1}", _HAND_OVER)
+        self._check(self._pg.prepare(_STATEMENT, numbered.encode()))
+
+    def begin(self, delivered: Delivered, taking: Taking) -> None:
+        given: dict[str, Any] = {**delivered, **taking}
+        self._pg.send_query_prepared(_STATEMENT, [_written(given[name]) for name in self._names])
+        self._pg.flush()
+
+    def end(self) -> tuple[bool, bool]:
+        """Whether the delivery was written down, and whether the other message was taken."""
+        line = select.poll()
+        line.register(self._pg.socket, select.POLLIN)
+        while self._pg.is_busy():
+            line.poll()
+            self._pg.consume_input()
+        result = self._pg.get_result()
+        while self._pg.get_result() is not None:
+            pass
+        row = self._check(result)
+        return row.get_value(0, 0) is not None, row.get_value(0, 1) is not None
+
+    def _check(self, result: PGresult | None) -> PGresult:
+        if result is None or result.status not in (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK):
+            raise psycopg.OperationalError(self._pg.get_error_message())
+        return result
+
+
+def _written(value: UUID | datetime | int | str | None) -> bytes | None:
+    return None if value is None else str(value).encode()

@@ -2,8 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -15,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from tejido_notifications.channels import Channel, Line, Message, Outcome
 from tejido_notifications.db import tx
-from tejido_notifications.delivery import composing, service
+from tejido_notifications.delivery import composing, queries, service
 from tejido_notifications.letters.writing import Letter, Unsendable
 from tejido_shared import telemetry
 
@@ -44,26 +43,24 @@ class Attempted:
 class Talk:
     """Takes message after message of a channel and says them over a line; `number` is the sender's.
 
-    What can be done meanwhile is done by a second thread: the following message is composed, and whom it is for is announced while what
-    came of the one before is written down. It is said only once that is on record, and that this one is being sent: whenever this
-    process ends, of one message of the line at most nobody can know whether it was sent.
+    While PostgreSQL writes down what came of a message, the following one is said but for its end, and the one after it is composed. The
+    end is said only once that is on record, and that this one is being sent: whenever this process ends, of one message of the line at
+    most nobody can know whether it was sent.
     """
 
     def __init__(
         self, name: str, channel: Channel, line: Line, number: int, connection: psycopg.Connection[Any]
     ) -> None:
         self._name, self._rate, self._line = name, channel.rate, line
-        self._number, self._connection = number, connection
+        self._number, self._statement = number, queries.HandOver(connection)
         self._ahead = service.Ahead(channel.slots)
         self._last: Attempted | None = None  # what came of it is not on record yet
-        self._coming: tuple[service.Claimed, Future[Composed]] | None = None
-        self._beside = ThreadPoolExecutor(1, thread_name_prefix="beside")
+        self._coming: Composed | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._beside.shutdown()
         if self._last is not None:
             _write_down(self._last)
 
@@ -90,34 +87,34 @@ class Talk:
 
     def send(self, composed: Composed) -> bool:
         """Says a message. Returns whether the other side is there to say more to."""
-        self._compose_ahead()
         self._last = attempt(self._line, composed)
         return self._line.usable or self._last.outcome.result == "unsendable"
 
     def _hand_over(self, last: Attempted) -> Composed | None:
         """What `next` does, in one statement."""
         composed = self._composed(self._ahead.seen.popleft())
-        telling = self._beside.submit(_announce, self._line, composed)
-        self._compose_ahead()
-        try:
-            with _recording(last.claimed):
-                recorded, taken = service.hand_over(
-                    self._connection, last.claimed, last.outcome, last.letter, composed.claimed, self._number
-                )
-        finally:
-            telling.result()
+        with _recording(last.claimed):
+            service.begin_hand_over(
+                self._statement, last.claimed, last.outcome, last.letter, composed.claimed, self._number
+            )
+            try:
+                if isinstance(composed.message, Message):
+                    self._line.announce(composed.message)
+                self._compose_ahead()
+            finally:
+                recorded, taken = self._statement.end()
         if not recorded:
             _write_down(last)
         return composed if taken else None
 
     def _compose_ahead(self) -> None:
-        if self._ahead.seen and self._coming is None:
-            following = self._ahead.seen[0]
-            self._coming = following, self._beside.submit(compose, following)
+        if self._ahead.seen:
+            with suppress(Exception):  # which is its own affair: its turn comes, and it is raised then
+                self._coming = compose(self._ahead.seen[0])
 
     def _composed(self, claimed: service.Claimed) -> Composed:
         coming, self._coming = self._coming, None
-        return coming[1].result() if coming is not None and coming[0] is claimed else compose(claimed)
+        return coming if coming is not None and coming.claimed is claimed else compose(claimed)
 
 
 def compose(claimed: service.Claimed) -> Composed:
@@ -126,11 +123,6 @@ def compose(claimed: service.Claimed) -> Composed:
             return Composed(claimed, composing.message(claimed))
         except Unsendable as error:
             return Composed(claimed, _unsendable(error))
-
-
-def _announce(line: Line, composed: Composed) -> None:
-    if isinstance(composed.message, Message):
-        line.announce(composed.message)
 
 
 def attempt(line: Line, composed: Composed) -> Attempted:

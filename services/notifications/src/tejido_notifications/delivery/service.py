@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import psycopg
 import sqlalchemy as sa
 from pydantic import BaseModel
 from sqlalchemy.dialects.postgresql import insert
@@ -241,17 +240,12 @@ def claim(
     return None
 
 
-def hand_over(
-    connection: psycopg.Connection[Any],
-    done: Claimed,
-    outcome: Outcome,
-    sent: Letter | None,
-    following: Claimed,
-    sender: int,
-) -> tuple[bool, bool]:
-    """`record` of what was accepted, and `claim` of what was seen ahead, as one statement. Returns whether the first is on record, and
-    whether the second could be taken. For what most messages are: `may_hand_over` says whether this is one."""
-    return queries.hand_over(connection, _delivered(done, outcome, sent), _taking(following, sender))
+def begin_hand_over(
+    statement: queries.HandOver, done: Claimed, outcome: Outcome, sent: Letter | None, following: Claimed, sender: int
+) -> None:
+    """`record` of what was accepted, and `claim` of what was seen ahead, as one statement, whose end says whether the first is on record
+    and whether the second could be taken. For what most messages are: `may_hand_over` says whether this is one."""
+    statement.begin(_delivered(done, outcome, sent), _taking(following, sender))
 
 
 def may_hand_over(done: Claimed, outcome: Outcome, rate: float | None, ahead: Ahead) -> bool:
