@@ -86,7 +86,7 @@ def test_what_is_asked_is_shown_and_given_at_any_hour(api: TestClient, officer: 
         assert (seen["status"], seen["asked"]) == ("received", None)
         assert seen["clock"]["due_date"] == "2026-03-27"
         paused = [day["why_not"] for day in seen["clock"]["days"] if day["day"] == "2026-03-05"]
-        assert paused == ["en espera de que se complete desde el 2026-03-03"]
+        assert paused == ["en pausa desde el 3 de marzo de 2026, cuando se pidió completar la solicitud"]
         with tx() as session:
             kept = session.query(HistoryEntry).filter_by(kind="completed").one()
             assert (kept.reason, kept.author, kept.details) == ("Calle 13", None, {})

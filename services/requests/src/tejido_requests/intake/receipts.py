@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 from tejido_requests import documents
 from tejido_requests.audit.queries import history_of
 from tejido_requests.clocks import service as clocks
-from tejido_requests.intake.service import explained, term_in_words
+from tejido_requests.clocks import words
+from tejido_requests.intake.service import term_in_words
 from tejido_requests.models import Attachment, KnownOrganization, ServiceRequest
 from tejido_requests.organizations import survivor
 from tejido_requests.settings import PACKAGE, jurisdiction, settings
@@ -146,7 +147,7 @@ def _term(
         article=article,
         effective_receipt_date=counted.effective_receipt_date,
         due_date=request.first_due_date or counted.due_date or counted.effective_receipt_date,
-        days=tuple(explained(counted, language)),
+        days=tuple(words.days(counted, language)),
     )
 
 

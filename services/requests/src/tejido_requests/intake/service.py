@@ -17,6 +17,7 @@ from tejido_requests.audit import service as audit
 from tejido_requests.calendars import queries as calendars
 from tejido_requests.calendars.service import in_force
 from tejido_requests.clocks import service as clocks
+from tejido_requests.clocks import words
 from tejido_requests.intake.schemas import Petitioner
 from tejido_requests.models import ReceiptCounter, ServiceRequest
 from tejido_requests.search.tokens import tokens_of
@@ -98,33 +99,18 @@ def deadline_of(
     return deadlines.deadline(received_at, clocks.core_term(term), calendar, pack.zone, clocks.policy()), term
 
 
-def explained(counted: Deadline, language: str) -> list[contracts.CountedDay]:
-    """Each day of the count with its ordinal, or the reason why it does not count in words."""
-    days = []
-    for day in counted.days():
-        why = None
-        if day.closed is not None:
-            why = f"{day.closed.name} ({day.closed.act})"
-        elif day.paused_since is not None:
-            why = i18n.text(PACKAGE, "day.paused", language, since=day.paused_since.isoformat())
-        elif day.ordinal is None:
-            why = i18n.text(PACKAGE, "day.weekend", language)
-        days.append(contracts.CountedDay(day=day.day, ordinal=day.ordinal, why_not=why))
-    return days
-
-
 _counts: dict[tuple[Any, ...], list[contracts.CountedDay]] = calendars.memory()
 
 
 def explained_at_receipt(version: int, type_code: str, counted: Deadline, language: str) -> list[contracts.CountedDay]:
-    """`explained`, worked out once for all the requests of a type and day."""
+    """`words.days`, worked out once for all the requests of a type and day."""
     if counted.frozen:
-        return explained(counted, language)
+        return words.days(counted, language)
     key = (version, type_code, counted.effective_receipt_date, counted.due_date, counted.term, language)
     if key not in _counts:
         if len(_counts) > 2000:
             _counts.clear()
-        _counts[key] = explained(counted, language)
+        _counts[key] = words.days(counted, language)
     return _counts[key]
 
 
