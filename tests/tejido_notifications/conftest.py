@@ -31,8 +31,8 @@ logging.getLogger("mail.log").setLevel(logging.WARNING)  # it writes every addre
 
 
 class MailServer(Controller):
-    """Takes mail. `script` says what to do with the next messages instead: `rcpt <reply>`, `data <reply>`, `drop`, `hang`, or `nobody`,
-    to ask for the text though nobody is to have it."""
+    """Takes mail. `script` says what to do with the next messages instead: `rcpt <reply>`, `data <reply>`, `drop` once
+    it has come, `cut` in its middle, `hang`, or `nobody`, to ask for the text though nobody is to have it."""
 
     def __init__(self) -> None:
         self.script: deque[str] = deque()
@@ -92,14 +92,19 @@ class _Conversation(SMTP):
         self._mail_server = server
 
     async def smtp_DATA(self, arg: str) -> None:
-        match self._mail_server.next("drop", "hang", "nobody"):
+        match self._mail_server.next("drop", "cut", "hang", "nobody"):
             case "drop":
                 await self.push("354 go on")
+                while await self._reader.readline() != b".\r\n":  # type: ignore[union-attr]
+                    pass
                 self.transport.close()  # type: ignore[union-attr]
+            case "cut":
+                await self.push("354 go on")
+                await self._reader.readline()  # type: ignore[union-attr]
+                self.transport.abort()  # type: ignore[union-attr]
             case "nobody":
                 await self.push("354 go on")
-                assert await self._reader.readline() == b".\r\n"  # type: ignore[union-attr]
-                await self.push("554 5.5.1 no valid recipients")
+                assert await self._reader.readline() == b""  # type: ignore[union-attr]
             case "hang":
                 await self.push("354 go on")
                 self._mail_server.hanging.append(self)

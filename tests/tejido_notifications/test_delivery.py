@@ -233,6 +233,34 @@ def test_one_statement_records_a_message_and_takes_the_next(database: Database) 
     assert not service.may_hand_over(second, accepted, 5.0, ahead)
 
 
+def test_what_is_taken_back_at_the_commit_was_not_written_down(database: Database) -> None:
+    """As when PostgreSQL ends between the statement and its commit: the row with the answer has come by then."""
+    causes = [queued(database, SERVICE, f"{number}@correo.example") for number in range(2)]
+    ahead = service.Ahead()
+    with database.tx() as session:
+        first = service.claim(session, "email", 0, ahead=ahead)
+        session.execute(
+            sa.text(
+                "create function refuse() returns trigger language plpgsql as $$ begin raise 'at the commit'; end $$"
+            )
+        )
+    assert first is not None
+    late = "create constraint trigger late after update on delivery deferrable initially deferred for each row"
+    with database.tx() as session:
+        session.execute(sa.text(f"{late} execute function refuse()"))
+    try:
+        with database.connect() as connection:
+            statement = queries.HandOver(connection)
+            service.begin_hand_over(statement, first, Outcome("accepted", "250"), None, ahead.seen[0], 0)
+            with pytest.raises(psycopg.OperationalError, match="at the commit"):
+                statement.end()
+            assert connection.execute("select 1").fetchone() == (1,)  # it goes on
+    finally:
+        with database.tx() as session:
+            session.execute(sa.text("drop function refuse cascade"))
+    assert [only(database, cause).status for cause in causes] == ["sending", "pending"]
+
+
 @pytest.mark.parametrize("pipelining", [False, True])
 def test_what_was_announced_is_not_said_before_it_is_its_turn(
     database: Database, mail_server: MailServer, pipelining: bool

@@ -525,7 +525,22 @@ def test_a_server_that_asks_for_a_text_for_nobody(mail_server: MailServer) -> No
         refused = mailer.send(_message())
         assert (refused.result, refused.code) == ("refused", "5.1.1")
         assert mailer.send(_message()).result == "accepted"
-    assert (mail_server.connections, len(mail_server.received)) == (1, 1)
+    assert (mail_server.connections, len(mail_server.received)) == (2, 1)
+
+
+@pytest.mark.parametrize("announced", [False, True])
+def test_a_connection_that_breaks_in_the_middle_of_a_text(mail_server: MailServer, announced: bool) -> None:
+    with Mailer(settings()) as mailer:
+        assert mailer.send(_message()).result == "accepted"
+        mail_server.script.append("cut")
+        if announced:
+            mailer.announce(message := _message())
+            assert mailer.send(message).result in ("deferred", "unknown")  # as soon as it is noticed
+        else:
+            assert mailer.send(_message()).result in ("deferred", "unknown")
+        assert not mailer.usable
+        assert mailer.send(_message()).result == "accepted"
+    assert (mail_server.connections, len(mail_server.received)) == (2, 2)
 
 
 def test_without_the_security_that_was_asked_for_nothing_is_sent(

@@ -17,7 +17,6 @@ from functools import cache, partial
 from socket import IPPROTO_TCP, TCP_NODELAY
 from types import TracebackType
 from typing import Self
-from uuid import UUID
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
@@ -63,7 +62,7 @@ class Mailer(Line):
         self._settings = settings
         self._signer = signer
         self._smtp: smtplib.SMTP | None = None
-        self._announced: tuple[UUID | None, Outcome | None] = _NOBODY
+        self._announced: tuple[Message | None, Outcome | None] = _NOBODY
         self._between = False
         """Whether the server is known to wait for the next message: RFC 5321, section 4.1.4, has it forget the last one after its 250."""
         self._within = False
@@ -90,14 +89,15 @@ class Mailer(Line):
         return self._smtp is not None
 
     def announce(self, message: Message) -> None:
-        """Says all of the message but the dot that ends it."""
-        with suppress(Unsendable):  # `send` says so
-            self._announced = message.id, self._say(message)
+        """Says all of the message but the dot that ends it, over a line that is ready for it."""
+        self._announced = _NOBODY
+        if self._between:
+            self._announced = message, self._say(message)
 
     def send(self, message: Message) -> Outcome:
         """Offers one message to the server. Takes at most a few times `smtp_timeout`. Raises `Unsendable` for no usable address."""
         (announced, refused), self._announced = self._announced, _NOBODY
-        if announced != message.id:
+        if announced is not message:
             refused = self._say(message)
         if refused is not None or self._smtp is None:
             return refused or Outcome("deferred", code="dropped")
@@ -128,8 +128,8 @@ class Mailer(Line):
                 content = self._content(message, envelope.address)
                 smtp.send(_DOT.sub(b"..", content).removesuffix(b"\r\n") + b"\r\n")
                 return None
-            if answers[-1][0] == _TEXT:  # it waits for a text for nobody
-                smtp.docmd(".")
+            if answers[-1][0] == _TEXT:  # all the same: an end would be an empty mail
+                self._close()
         except smtplib.SMTPResponseException as error:  # its greeting, or its answer to the login
             self._close()
             return _outcome("deferred", error.smtp_code, error.smtp_error, message.recipient)

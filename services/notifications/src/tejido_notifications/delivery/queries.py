@@ -105,6 +105,8 @@ _DELIVERED = (
 )
 _NAMED = re.compile(r"%\((\w+)\)s")
 _STATEMENT = b"hand_over"
+_PATIENCE = 20
+"""Seconds: a statement may take 15, but nothing limits a commit."""
 _TAKE = f"with {_TAKEN} select id from begun"  # noqa: S608 - our own words
 _DELIVER = f"with {_DELIVERED} select id from accepted"  # noqa: S608
 _HAND_OVER = f"with {_DELIVERED}, {_TAKEN} select (select id from accepted), (select id from begun)"  # noqa: S608
@@ -179,16 +181,23 @@ class HandOver:
 
     def end(self) -> tuple[bool, bool]:
         """Whether the delivery was written down, and whether the other message was taken."""
+        results: list[PGresult] = []
+        while (result := self._next()) is not None:
+            results.append(result)
+        for result in results:  # the row comes before the commit, which may fail as well
+            self._check(result)
+        row = self._check(results[0] if results else None)
+        return row.get_value(0, 0) is not None, row.get_value(0, 1) is not None
+
+    def _next(self) -> PGresult | None:
         line = select.poll()
         line.register(self._pg.socket, select.POLLIN)
         while self._pg.is_busy():
-            line.poll()
+            if not line.poll(_PATIENCE * 1000):
+                self._pg.finish()
+                raise psycopg.OperationalError("PostgreSQL does not answer")
             self._pg.consume_input()
-        result = self._pg.get_result()
-        while self._pg.get_result() is not None:
-            pass
-        row = self._check(result)
-        return row.get_value(0, 0) is not None, row.get_value(0, 1) is not None
+        return self._pg.get_result()
 
     def _check(self, result: PGresult | None) -> PGresult:
         if result is None or result.status not in (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK):

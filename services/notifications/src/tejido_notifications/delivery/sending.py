@@ -52,7 +52,8 @@ class Talk:
         self, name: str, channel: Channel, line: Line, number: int, connection: psycopg.Connection[Any]
     ) -> None:
         self._name, self._rate, self._line = name, channel.rate, line
-        self._number, self._statement = number, queries.HandOver(connection)
+        self._number, self._connection = number, connection
+        self._statement = queries.HandOver(connection)
         self._ahead = service.Ahead(channel.slots)
         self._last: Attempted | None = None  # what came of it is not on record yet
         self._coming: Composed | None = None
@@ -82,7 +83,8 @@ class Talk:
             if last is None:
                 raise
             _write_down(last)  # whatever went wrong with the next one
-            return self.next()
+            # Without its connection the number may be another sender's by now.
+            return None if self._connection.closed else self.next()
         return self._composed(claimed) if claimed is not None else None
 
     def send(self, composed: Composed) -> bool:
@@ -97,20 +99,15 @@ class Talk:
             service.begin_hand_over(
                 self._statement, last.claimed, last.outcome, last.letter, composed.claimed, self._number
             )
-            try:
+            with suppress(Exception):  # what fails here is raised when its turn comes
                 if isinstance(composed.message, Message):
                     self._line.announce(composed.message)
-                self._compose_ahead()
-            finally:
-                recorded, taken = self._statement.end()
+                if self._ahead.seen:
+                    self._coming = compose(self._ahead.seen[0])
+            recorded, taken = self._statement.end()
         if not recorded:
             _write_down(last)
         return composed if taken else None
-
-    def _compose_ahead(self) -> None:
-        if self._ahead.seen:
-            with suppress(Exception):  # which is its own affair: its turn comes, and it is raised then
-                self._coming = compose(self._ahead.seen[0])
 
     def _composed(self, claimed: service.Claimed) -> Composed:
         coming, self._coming = self._coming, None
@@ -172,7 +169,7 @@ def _write_down(attempted: Attempted) -> None:
         try:
             with tx() as session:
                 _record(session, attempted)
-        except sa.exc.OperationalError:
+        except (sa.exc.OperationalError, sa.exc.InternalError, sa.exc.TimeoutError):
             if time.monotonic() > until:
                 raise
             log.info("outcome_waits", delivery_id=str(attempted.claimed.id))

@@ -103,6 +103,8 @@ class _Sender:
 
     def held(self) -> bool:
         """Whether the number is still ours. PostgreSQL says a word on the line, or hangs up, when it ends the session, and else nothing."""
+        if self.connection.closed:
+            return False
         line = select.poll()
         line.register(self.connection.fileno(), select.POLLIN)
         return not line.poll(0)
