@@ -32,7 +32,8 @@ logging.getLogger("mail.log").setLevel(logging.WARNING)  # it writes every addre
 
 class MailServer(Controller):
     """Takes mail. `script` says what to do with the next messages instead: `rcpt <reply>`, `data <reply>`, `drop` once
-    it has come, `cut` in its middle, `hang`, or `nobody`, to ask for the text though nobody is to have it."""
+    it has come, `cut` in its middle, `hang`, `gone` when it should be asked for, or `nobody`, to ask for the text though
+    nobody is to have it."""
 
     def __init__(self) -> None:
         self.script: deque[str] = deque()
@@ -92,7 +93,7 @@ class _Conversation(SMTP):
         self._mail_server = server
 
     async def smtp_DATA(self, arg: str) -> None:
-        match self._mail_server.next("drop", "cut", "hang", "nobody"):
+        match self._mail_server.next("drop", "cut", "hang", "gone", "nobody"):
             case "drop":
                 await self.push("354 go on")
                 while await self._reader.readline() != b".\r\n":  # type: ignore[union-attr]
@@ -102,6 +103,8 @@ class _Conversation(SMTP):
                 await self.push("354 go on")
                 await self._reader.readline()  # type: ignore[union-attr]
                 self.transport.abort()  # type: ignore[union-attr]
+            case "gone":
+                self.transport.close()  # type: ignore[union-attr]
             case "nobody":
                 await self.push("354 go on")
                 assert await self._reader.readline() == b""  # type: ignore[union-attr]

@@ -518,9 +518,10 @@ def test_a_connection_that_went_stale_is_opened_anew(mail_server: MailServer, pi
     assert len(mail_server.received) == 2
 
 
-def test_a_server_that_asks_for_a_text_for_nobody(mail_server: MailServer) -> None:
+@pytest.mark.parametrize("then", ["nobody", "gone"])
+def test_a_no_to_the_recipient_stands_whatever_comes_after_it(mail_server: MailServer, then: str) -> None:
     mail_server.pipelining = True
-    mail_server.script.extend(["rcpt 550 5.1.1 No such user", "nobody"])
+    mail_server.script.extend(["rcpt 550 5.1.1 No such user", then])
     with Mailer(settings()) as mailer:
         refused = mailer.send(_message())
         assert (refused.result, refused.code) == ("refused", "5.1.1")

@@ -250,7 +250,12 @@ class _Envelope:
         smtp.send(self._at_once())
         answers: list[_Answer] = []
         while len(answers) < len(_WANTED) and 421 not in dict(answers):  # after which it hangs up
-            answers.append(smtp.getreply())
+            try:
+                answers.append(smtp.getreply())
+            except OSError:
+                if not answers or _meaning(answers)[0] is None:
+                    raise
+                break  # it had said no before it hung up
         return answers
 
     def _say_one_by_one(self, smtp: smtplib.SMTP) -> list[_Answer]:
