@@ -196,13 +196,17 @@ def test_what_falls_to_a_line_that_is_not_at_work_goes_before_what_matters_less(
 
 
 def test_one_statement_records_a_message_and_takes_the_next(database: Database) -> None:
-    for number in range(4):
+    for number in range(5):
         queued(database, SERVICE, f"{number}@correo.example")
     ahead, accepted = service.Ahead(), Outcome("accepted", "250 2.0.0 queued")
     with database.tx() as session:
         first = service.claim(session, "email", 0, ahead=ahead)
     assert first is not None
-    assert service.may_hand_over(first, accepted, None, ahead)
+    assert service.may_hand_over(first, accepted, None, ahead, 0)
+    ahead.lines = 2
+    own = ahead.seen[0].id.int % 2
+    assert [service.may_hand_over(first, accepted, None, ahead, sender) for sender in (own, 1 - own)] == [True, False]
+    ahead.lines = 1
     second = ahead.seen.popleft()
     with database.connect() as connection:
         statement = queries.HandOver(connection)
@@ -229,8 +233,9 @@ def test_one_statement_records_a_message_and_takes_the_next(database: Database) 
             statement.end()
     with database.tx() as session:
         assert session.get_one(Delivery, second.id).status == "bounced"
-    assert not service.may_hand_over(second, Outcome("deferred"), None, ahead)
-    assert not service.may_hand_over(second, accepted, 5.0, ahead)
+    assert service.may_hand_over(second, accepted, None, ahead, 0)
+    assert not service.may_hand_over(second, Outcome("deferred"), None, ahead, 0)
+    assert not service.may_hand_over(second, accepted, 5.0, ahead, 0)
 
 
 def test_what_is_taken_back_at_the_commit_was_not_written_down(database: Database) -> None:

@@ -70,7 +70,9 @@ class Talk:
         longest."""
         last, self._last = self._last, None
         try:
-            if last is not None and service.may_hand_over(last.claimed, last.outcome, self._rate, self._ahead):
+            if last is not None and service.may_hand_over(
+                last.claimed, last.outcome, self._rate, self._ahead, self._number
+            ):
                 composed = self._hand_over(last)
                 if composed is not None:
                     return composed

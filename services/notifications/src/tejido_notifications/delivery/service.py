@@ -205,20 +205,20 @@ def take_over(session: Session, channel: str, sender: int) -> None:
 class Ahead:
     """What a line of a channel has seen to be due, so that one look serves several messages. It holds nothing: each is taken by itself.
 
-    `lines`: how many lines the channel has. Each has its share, so that they do not all reach for the same messages. `own`: whether what
-    was seen is of this one's.
+    `lines`: how many lines the channel has. Each has its share, so that they do not all reach for the same messages.
     """
 
     lines: int = 1
     seen: deque[Claimed] = field(default_factory=deque)
     until: float = 0.0
-    own: bool = True
+
+    def falls_to(self, sender: int, delivery_id: UUID) -> bool:
+        return delivery_id.int % self.lines == sender % self.lines
 
     def share(self, found: Sequence[Any], sender: int) -> Sequence[Any]:
         """Of the first category: what falls to this line; if nothing does, what falls to others, who may not be at work."""
         first = [one for one in found if one.rank == found[0].rank]
-        own = [one for one in first if one.id.int % self.lines == sender % self.lines]
-        self.own = bool(own)
+        own = [one for one in first if self.falls_to(sender, one.id)]
         return (own or first)[:LOOK_AHEAD]
 
 
@@ -251,9 +251,11 @@ def begin_hand_over(
     statement.begin(_delivered(done, outcome, sent), _taking(following, sender))
 
 
-def may_hand_over(done: Claimed, outcome: Outcome, rate: float | None, ahead: Ahead) -> bool:
+def may_hand_over(done: Claimed, outcome: Outcome, rate: float | None, ahead: Ahead, sender: int) -> bool:
+    """Not what falls to another line, which may take it: a mail announced in vain costs the connection."""
     plain = outcome.result == "accepted" and done.category != "legal" and done.channel != "webhook"
-    return plain and rate is None and ahead.own and bool(ahead.seen) and time.monotonic() <= ahead.until
+    due = bool(ahead.seen) and time.monotonic() <= ahead.until
+    return plain and rate is None and due and ahead.falls_to(sender, ahead.seen[0].id)
 
 
 def _taking(claimed: Claimed, sender: int) -> queries.Taking:
