@@ -31,7 +31,7 @@ logging.getLogger("mail.log").setLevel(logging.WARNING)  # it writes every addre
 
 
 class MailServer(Controller):
-    """Takes mail. `script` says what to do with the next messages instead: `rcpt <reply>`, `data <reply>`, `drop` once
+    """Takes mail. `script` says what to do with the next messages instead: `mail <reply>`, `rcpt <reply>`, `data <reply>`, `drop` once
     it has come, `cut` in its middle, `hang`, `gone` when it should be asked for, or `nobody`, to ask for the text though
     nobody is to have it."""
 
@@ -66,6 +66,14 @@ class MailServer(Controller):
     ) -> list[str]:
         session.host_name = hostname
         return [responses[0], *(["250-PIPELINING"] if self.pipelining else []), *responses[1:]]
+
+    async def handle_MAIL(self, _: SMTP, __: Session, envelope: Envelope, address: str, options: list[str]) -> str:
+        scripted = self.next("mail")
+        if scripted is not None and not scripted.startswith("mail 250"):
+            return scripted.removeprefix("mail ")
+        envelope.mail_from = address
+        envelope.mail_options.extend(options)
+        return "250 OK"
 
     async def handle_RCPT(self, _: SMTP, __: Session, envelope: Envelope, address: str, ___: list[str]) -> str:
         scripted = self.next("rcpt")

@@ -16,8 +16,9 @@ import pytest
 import sqlalchemy as sa
 
 from tejido_notifications.channels import Message, Outcome
+from tejido_notifications.channels.configured import channels
 from tejido_notifications.channels.email import Mailer
-from tejido_notifications.delivery import service, tasks
+from tejido_notifications.delivery import senders, service, tasks
 from tejido_notifications.letters import sources
 from tejido_notifications.letters.writing import Letter
 from tejido_notifications.models import Attempt, Delivery, InAppMessage
@@ -445,19 +446,41 @@ def test_a_killed_sender_s_message_is_sent_by_the_next(databases: dict[str, Data
     assert len(mail_server.received) == len(_published(databases)) == 1
 
 
+def test_what_a_sender_that_is_gone_held_is_sent_by_any_line(
+    databases: dict[str, Database], mail_server: MailServer
+) -> None:
+    database = databases["notifications"]
+    cause = _queued(databases).id
+    with senders.sender("email", 2) as first, senders.sender("email", 2) as second:
+        assert first is not None
+        assert second is not None
+        with database.tx() as session:
+            assert service.claim(session, "email", second.number) is not None
+        with database.tx() as session:
+            service.take_over(session, "email", first.number)
+        assert _delivery(databases, cause).status == "sending"  # it has somebody
+    tasks.send_due()  # over the first line, for there is nothing to do for a second
+    delivery = _delivery(databases, cause)
+    assert [outcome for outcome, _ in _outcomes(databases, delivery)] == ["unknown", "accepted"]
+    assert len(mail_server.received) == 1
+
+
 def test_a_lease_that_ended_is_taken_over_and_a_late_word_still_counts(
     databases: dict[str, Database], mail_server: MailServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(settings(), "lease", 300.0)
+    monkeypatch.setattr(channels()["email"], "slots", 2)
     database = databases["notifications"]
     cause = _queued(databases).id
-    with database.tx() as session:
-        lost = service.claim(session, "email", sender=7)  # a sender number that is no longer in use
-    assert lost is not None
-    tasks.send_due()
-    assert _delivery(databases, cause).status == "sending"
-    with moved_to(now() + timedelta(seconds=300)):
+    with senders.sender("email", 2) as stuck:
+        assert stuck is not None
+        with database.tx() as session:
+            lost = service.claim(session, "email", stuck.number)
+        assert lost is not None
         tasks.send_due()
+        assert _delivery(databases, cause).status == "sending"
+        with moved_to(now() + timedelta(seconds=300)):
+            tasks.send_due()
     assert _delivery(databases, cause).status == "delivered"
 
     with database.tx() as session:  # the sender thought dead comes back, with bad news and with good: nothing changes
@@ -497,8 +520,8 @@ def test_messages_are_accepted_while_the_server_hangs(
     assert not sender.is_alive()
 
 
-def _message() -> Message:
-    return Message(new_id(), "ana@correo.example", Letter("Asunto", "Texto\n", "es"))
+def _message(recipient: str = "ana@correo.example") -> Message:
+    return Message(new_id(), recipient, Letter("Asunto", "Texto\n", "es"))
 
 
 @pytest.mark.parametrize("pipelining", [False, True])
@@ -516,6 +539,46 @@ def test_a_connection_that_went_stale_is_opened_anew(mail_server: MailServer, pi
         assert not mailer.usable
     assert mail_server.connections == 2
     assert len(mail_server.received) == 2
+
+
+@pytest.mark.parametrize(
+    ("script", "first", "connections"),
+    [
+        ([], "accepted", 1),
+        (["data 451 4.3.0 Later"], "deferred", 1),
+        (["data 554 5.7.1 No"], "refused", 1),
+        (["mail 250", "mail 421 4.3.2 Enough"], "accepted", 2),
+        (["mail 250", "mail 503 5.5.1 Not now"], "accepted", 2),
+    ],
+)
+@pytest.mark.parametrize("pipelining", [False, True])
+def test_an_expected_mail_is_sent_whatever_comes_of_the_one_before(
+    mail_server: MailServer, script: list[str], first: str, connections: int, pipelining: bool
+) -> None:
+    mail_server.pipelining = pipelining
+    mail_server.script.extend(script)
+    with Mailer(settings()) as mailer:
+        mailer.expect(eva := _message("eva@correo.example"))
+        assert mailer.send(_message()).result == first
+        assert mailer.send(eva).result == "accepted"
+    assert mail_server.connections == connections
+    assert mail_server.recipients == [*(["ana@correo.example"] if first == "accepted" else []), "eva@correo.example"]
+
+
+def test_an_expected_mail_that_does_not_come_leaves_nothing_behind(mail_server: MailServer) -> None:
+    mail_server.pipelining = True
+    with Mailer(settings()) as mailer:
+        for number in range(3):  # the second time to the same recipient, which is as good
+            mailer.expect(_message("eva@correo.example"))
+            assert mailer.send(_message(("ana@", "eva@", "luis@")[number] + "correo.example")).result == "accepted"
+        assert mailer._smtp is not None
+        mailer._smtp.sock.shutdown(socket.SHUT_RDWR)
+        assert mailer.send(_message("eva@correo.example")).result == "accepted"
+        mailer.expect(_message("nadie@correo.example"))
+        assert mailer.send(_message()).result == "accepted"
+    assert mail_server.recipients == [f"{name}@correo.example" for name in ("ana", "eva", "luis", "eva", "ana")]
+    assert mail_server.connections == 3
+    assert [plain(message) for message in mail_server.received] == ["Texto\r\n"] * 5
 
 
 @pytest.mark.parametrize("then", ["nobody", "gone"])

@@ -64,6 +64,10 @@ class Line(Protocol):
     @property
     def usable(self) -> bool: ...
 
+    def expect(self, message: Message) -> None:  # noqa: ARG002 - for channels that know the step
+        """Says, before `send`, which message will probably be announced or sent after that one. Nothing of it need be said."""
+        return
+
     def announce(self, message: Message) -> None:  # noqa: ARG002 - for channels that know the step
         """Tells the other side as much of the next message as does not send it yet, for that is not certain: `send` is given it, or
         another one. Nothing where the channel knows no such step."""

@@ -30,6 +30,7 @@ from tejido_shared.clock import now
 
 _Answer = tuple[int, bytes]
 _NOBODY = None, None
+_NOTHING = None, b""
 _TEXT = 354
 _WANTED = (250,), (250, 251), (_TEXT,)
 """What a server answers to MAIL, RCPT and DATA."""
@@ -62,6 +63,10 @@ class Mailer(Line):
         self._settings = settings
         self._signer = signer
         self._smtp: smtplib.SMTP | None = None
+        self._expected: Message | None = None
+        self._asked: str | None = None
+        """For whom the server was told that a mail follows, which it has not answered yet."""
+        self._written: tuple[Message | None, bytes] = _NOTHING
         self._announced: tuple[Message | None, Outcome | None] = _NOBODY
         self._between = False
         """Whether the server is known to wait for the next message: RFC 5321, section 4.1.4, has it forget the last one after its 250."""
@@ -79,7 +84,7 @@ class Mailer(Line):
         return self
 
     def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
-        if self._smtp is not None and error is None and not self._within:
+        if self._smtp is not None and error is None and not self._within and self._asked is None:
             with suppress(OSError):
                 self._smtp.quit()
         self._close()
@@ -87,6 +92,10 @@ class Mailer(Line):
     @property
     def usable(self) -> bool:
         return self._smtp is not None
+
+    def expect(self, message: Message) -> None:
+        """Has who this mail is for said together with the end of the one before."""
+        self._expected = message
 
     def announce(self, message: Message) -> None:
         """Says all of the message but the dot that ends it, over a line that is ready for it."""
@@ -97,6 +106,7 @@ class Mailer(Line):
     def send(self, message: Message) -> Outcome:
         """Offers one message to the server. Takes at most a few times `smtp_timeout`. Raises `Unsendable` for no usable address."""
         (announced, refused), self._announced = self._announced, _NOBODY
+        expected, self._expected = self._expected, None
         if announced is not message:
             refused = self._say(message)
         if refused is not None or self._smtp is None:
@@ -105,6 +115,8 @@ class Mailer(Line):
         try:
             self._smtp.send(b".\r\n")
             ended = True
+            if expected is not None:
+                self._foresee(self._smtp, expected)
             code, reply = self._smtp.getreply()
         except OSError as error:  # every error of smtplib, ssl and the socket
             self._close()
@@ -114,18 +126,29 @@ class Mailer(Line):
             "accepted" if code == 250 else "refused" if code >= 500 else "deferred", code, reply, message
         )
 
+    def _foresee(self, smtp: smtplib.SMTP, message: Message) -> None:
+        """While the server takes a mail: says who the next one is for, waiting for no answer (RFC 2920, section 3.1), and writes it."""
+        with suppress(Exception):  # it shows in what the server answers, or when its turn comes
+            envelope = _Envelope(self._envelope_sender, message.recipient)
+            if envelope.may_be_said_at_once(smtp):
+                smtp.send(envelope.at_once())
+                self._asked = envelope.address
+            self._written = message, self._content(message, envelope.address)
+
     def _say(self, message: Message) -> Outcome | None:
         """Says all but the end. What came of it if the server does not want to hear that."""
         envelope = _Envelope(self._envelope_sender, message.recipient)
         try:
-            smtp = self._ready()
+            smtp = self._ready(envelope)
             if not envelope.may_be_said(smtp):
                 return Outcome("refused", code="no_smtputf8")
             smtp, answers = self._begin(smtp, envelope)
             refused, (code, reply) = _meaning(answers)
             if refused is None:
                 self._within = True  # RFC 5321, section 4.5.2: a line that begins with a dot is sent with one more
-                content = self._content(message, envelope.address)
+                (written, content), self._written = self._written, _NOTHING
+                if written is not message:
+                    content = self._content(message, envelope.address)
                 smtp.send(_DOT.sub(b"..", content).removesuffix(b"\r\n") + b"\r\n")
                 return None
             if answers[-1][0] == _TEXT:  # all the same: an end would be an empty mail
@@ -145,26 +168,27 @@ class Mailer(Line):
         return _outcome(result, code, reply, message.recipient)
 
     def _begin(self, smtp: smtplib.SMTP, envelope: "_Envelope") -> tuple[smtplib.SMTP, list[_Answer]]:
-        """What the server answers to MAIL, RCPT and DATA. A connection that it gave up meanwhile, which shows only now, is opened anew:
-        nothing was sent yet."""
-        kept, self._between = self._between, False
+        """What the server answers to MAIL, RCPT and DATA. A connection that it gave up meanwhile, which shows only now, is opened anew, as
+        is one where it is not ready for a mail: nothing was sent yet."""
+        asked, self._asked = self._asked is not None, None
+        kept, self._between = self._between or asked, False
         try:
-            answers = envelope.say(smtp)
+            answers = envelope.answers(smtp) if asked else envelope.say(smtp)
         except OSError:
             if not kept:
                 raise
             answers = [(421, b"")]
-        if answers[0][0] == 421 and kept:
+        if kept and answers[0][0] in (421, 503):
             self._close()
             smtp = self._connect()
             return smtp, envelope.say(smtp)
         return smtp, answers
 
-    def _ready(self) -> smtplib.SMTP:
+    def _ready(self, envelope: "_Envelope") -> smtplib.SMTP:
         """A connection at the beginning of a message; the kept one if the server still holds it."""
-        if self._within:  # another one, which cannot be taken back but by hanging up
-            self._close()
-        if self._smtp is not None and not self._between:
+        if self._within or self._asked not in (None, envelope.address):
+            self._close()  # another one cannot be taken back but by hanging up
+        if self._smtp is not None and not self._between and self._asked is None:
             with suppress(OSError):
                 self._between = self._smtp.rset()[0] == 250
             if not self._between:
@@ -195,6 +219,7 @@ class Mailer(Line):
 
     def _close(self) -> None:
         self._between = self._within = False
+        self._asked = None
         if self._smtp is not None:
             self._smtp.close()
             self._smtp = None
@@ -239,15 +264,24 @@ class _Envelope:
     def may_be_said(self, smtp: smtplib.SMTP) -> bool:
         return not self._options or smtp.has_extn("smtputf8")
 
-    def _at_once(self) -> bytes:
+    def may_be_said_at_once(self, smtp: smtplib.SMTP) -> bool:
+        """Whether the server takes several commands before it has answered the first (RFC 2920)."""
+        return smtp.has_extn("pipelining") and self.may_be_said(smtp)
+
+    def at_once(self) -> bytes:
+        """MAIL, RCPT and DATA."""
         mail = " ".join([f"MAIL FROM:{smtplib.quoteaddr(self._sender)}", *self._options])
         return f"{mail}\r\nRCPT TO:{smtplib.quoteaddr(self.address)}\r\nDATA\r\n".encode()
 
     def say(self, smtp: smtplib.SMTP) -> list[_Answer]:
-        """What the server answers to MAIL, RCPT and DATA, which are said at once where it allows that (RFC 2920); less if it says no."""
+        """What the server answers to MAIL, RCPT and DATA, which are said at once where it allows that; less if it says no."""
         if not smtp.has_extn("pipelining"):
             return self._say_one_by_one(smtp)
-        smtp.send(self._at_once())
+        smtp.send(self.at_once())
+        return self.answers(smtp)
+
+    def answers(self, smtp: smtplib.SMTP) -> list[_Answer]:
+        """What the server answers to what was said at once."""
         answers: list[_Answer] = []
         while len(answers) < len(_WANTED) and 421 not in dict(answers):  # after which it hangs up
             try:

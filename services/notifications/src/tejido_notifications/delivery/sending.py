@@ -4,9 +4,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
-import psycopg
 import sqlalchemy as sa
 import structlog
 from opentelemetry.trace import SpanKind
@@ -15,6 +14,7 @@ from sqlalchemy.orm import Session
 from tejido_notifications.channels import Channel, Line, Message, Outcome
 from tejido_notifications.db import tx
 from tejido_notifications.delivery import composing, queries, service
+from tejido_notifications.delivery.senders import Sender
 from tejido_notifications.letters.writing import Letter, Unsendable
 from tejido_shared import telemetry
 
@@ -41,22 +41,20 @@ class Attempted:
 
 
 class Talk:
-    """Takes message after message of a channel and says them over a line; `number` is the sender's.
+    """Takes message after message of a channel and says them over a line, as the sender `us`, `until` an instant on `time.monotonic`.
 
-    While PostgreSQL writes down what came of a message, the following one is said but for its end, and the one after it is composed. The
-    end is said only once that is on record, and that this one is being sent: whenever this process ends, of one message of the line at
-    most nobody can know whether it was sent.
+    Together with the end of a message is said who the following one is for. While PostgreSQL writes down what came of the first, the
+    following one is said but for its end, and the one after it is composed. The end is said only once that is on record, and that this
+    one is being sent: whenever this process ends, of one message of the line at most nobody can know whether it was sent.
     """
 
-    def __init__(
-        self, name: str, channel: Channel, line: Line, number: int, connection: psycopg.Connection[Any]
-    ) -> None:
-        self._name, self._rate, self._line = name, channel.rate, line
-        self._number, self._connection = number, connection
-        self._statement = queries.HandOver(connection)
+    def __init__(self, name: str, channel: Channel, line: Line, us: Sender, until: float) -> None:
+        self._name, self._rate, self._line, self._us, self._until = name, channel.rate, line, us, until
+        self._statement = queries.HandOver(us.connection)
         self._ahead = service.Ahead(channel.slots)
         self._last: Attempted | None = None  # what came of it is not on record yet
         self._coming: Composed | None = None
+        self._expecting = False  # the other side may have been told that another message follows
 
     def __enter__(self) -> Self:
         return self
@@ -65,13 +63,18 @@ class Talk:
         if self._last is not None:
             _write_down(self._last)
 
+    def goes_on(self) -> bool:
+        """Whether there is time left, or a message to follow, and we are still who we were."""
+        return self._us.held() and (self._expecting or time.monotonic() < self._until)
+
     def next(self) -> Composed | None:
         """The message whose turn it is, none if there is none. In one transaction with what came of the last, for a commit is what takes
         longest."""
         last, self._last = self._last, None
+        self._expecting = False
         try:
             if last is not None and service.may_hand_over(
-                last.claimed, last.outcome, self._rate, self._ahead, self._number
+                last.claimed, last.outcome, self._rate, self._ahead, self._us.number
             ):
                 composed = self._hand_over(last)
                 if composed is not None:
@@ -80,32 +83,42 @@ class Talk:
             with tx() as session:
                 if last is not None:
                     _record(session, last)
-                claimed = service.claim(session, self._name, self._number, self._rate, self._ahead)
+                claimed = service.claim(session, self._name, self._us.number, self._rate, self._ahead)
         except Exception:
             if last is None:
                 raise
             _write_down(last)  # whatever went wrong with the next one
-            # Without its connection the number may be another sender's by now.
-            return None if self._connection.closed else self.next()
+            # A number that was lost may be another sender's by now, who would think dead whatever is taken under it.
+            return self.next() if self._us.held() else None
         return self._composed(claimed) if claimed is not None else None
 
     def send(self, composed: Composed) -> bool:
         """Says a message. Returns whether the other side is there to say more to."""
+        with suppress(Exception):  # what fails here is raised when its turn comes
+            self._expect()
         self._last = attempt(self._line, composed)
         return self._line.usable or self._last.outcome.result == "unsendable"
+
+    def _expect(self) -> None:
+        following = self._ahead.following(self._us.number)
+        self._expecting = following is not None and self._rate is None and time.monotonic() < self._until
+        if following is not None and self._expecting:
+            self._coming = self._composed(following)
+            if isinstance(self._coming.message, Message):
+                self._line.expect(self._coming.message)
 
     def _hand_over(self, last: Attempted) -> Composed | None:
         """What `next` does, in one statement."""
         composed = self._composed(self._ahead.seen.popleft())
         with _recording(last.claimed):
             service.begin_hand_over(
-                self._statement, last.claimed, last.outcome, last.letter, composed.claimed, self._number
+                self._statement, last.claimed, last.outcome, last.letter, composed.claimed, self._us.number
             )
             with suppress(Exception):  # what fails here is raised when its turn comes
-                if isinstance(composed.message, Message):
-                    self._line.announce(composed.message)
                 if self._ahead.seen:
                     self._coming = compose(self._ahead.seen[0])
+                if isinstance(composed.message, Message):
+                    self._line.announce(composed.message)
             recorded, taken = self._statement.end()
         if not recorded:
             _write_down(last)

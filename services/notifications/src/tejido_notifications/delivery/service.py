@@ -20,7 +20,7 @@ from tejido_notifications.campaigns import gate
 from tejido_notifications.channels import Outcome
 from tejido_notifications.contacts import service as contacts
 from tejido_notifications.contacts.addresses import by_telephone
-from tejido_notifications.delivery import queries
+from tejido_notifications.delivery import queries, senders
 from tejido_notifications.letters.kinds import category_of
 from tejido_notifications.letters.writing import Letter
 from tejido_notifications.models import Attempt, Delivery, InAppMessage, Pace, Proof, Subscription
@@ -183,17 +183,18 @@ def queue(
 
 
 def take_over(session: Session, channel: str, sender: int) -> None:
-    """Puts back what an earlier sender of this number, or one whose lease has ended, left in the middle of sending.
+    """Puts back what an earlier sender of this number, one that is gone, or one whose lease has ended left in the middle of sending.
 
-    The caller is the only sender of that number, so whatever it held is nobody's; but not where PostgreSQL was started since, for
-    then the senders of before have lost their numbers and may be at work still. The server may have taken such a message: it is sent
-    again under the same Message-ID.
+    The caller is the only sender of its number, so whatever was held under it is nobody's; but not where PostgreSQL was started since,
+    for then the senders of before have lost their numbers and may be at work still. The server may have taken such a message: it is
+    sent again under the same Message-ID.
     """
     instant = now()
     started = session.scalar(sa.select(sa.func.pg_postmaster_start_time()))
     dead = Delivery.sending_since > started
     late = sa.literal(started is not None and started < instant - _GRACE)
-    left = (Delivery.sender == sender) & (dead | late) | (Delivery.next_attempt_at <= instant)
+    nobodys = Delivery.sender.in_(senders.gone(session, channel, sender)) & (dead | late)
+    left = nobodys | (Delivery.next_attempt_at <= instant)
     query = sa.select(Delivery).where(Delivery.status == "sending", Delivery.channel == channel, left)
     for delivery in session.scalars(query.with_for_update(skip_locked=True)):
         with caused_by(delivery):
@@ -214,6 +215,11 @@ class Ahead:
 
     def falls_to(self, sender: int, delivery_id: UUID) -> bool:
         return delivery_id.int % self.lines == sender % self.lines
+
+    def following(self, sender: int) -> Claimed | None:
+        """What is to be taken next; not what falls to another line, which may take it: a mail said in vain costs the connection."""
+        due = self.seen and time.monotonic() <= self.until and self.falls_to(sender, self.seen[0].id)
+        return self.seen[0] if due else None
 
     def share(self, found: Sequence[Any], sender: int) -> Sequence[Any]:
         """Of the first category: what falls to this line; if nothing does, what falls to others, who may not be at work."""
@@ -252,10 +258,8 @@ def begin_hand_over(
 
 
 def may_hand_over(done: Claimed, outcome: Outcome, rate: float | None, ahead: Ahead, sender: int) -> bool:
-    """Not what falls to another line, which may take it: a mail announced in vain costs the connection."""
     plain = outcome.result == "accepted" and done.category != "legal" and done.channel != "webhook"
-    due = bool(ahead.seen) and time.monotonic() <= ahead.until
-    return plain and rate is None and due and ahead.falls_to(sender, ahead.seen[0].id)
+    return plain and rate is None and ahead.following(sender) is not None
 
 
 def _taking(claimed: Claimed, sender: int) -> queries.Taking:

@@ -1,21 +1,15 @@
 """Background work: opens a transaction, calls a use case, speaks to other servers outside of it."""
 
-import select
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack
 from functools import partial
-from typing import Any
-from zlib import crc32
-
-import psycopg
 
 from tejido_notifications.channels import Channel
 from tejido_notifications.channels.configured import channels
-from tejido_notifications.db import database, tx
+from tejido_notifications.db import tx
 from tejido_notifications.delivery import digests, queries, sending, service
+from tejido_notifications.delivery.senders import Sender, sender
 from tejido_notifications.settings import settings
 
 SEND_DUE = "notifications.send_due"
@@ -42,7 +36,7 @@ def send_due() -> bool:
     found = {name: channels()[name] for name in wanted}
     with ExitStack() as stack:
         # Slow receivers hold up one worker process at most: the others go on sending mail and taking events in.
-        if "webhook" in found and stack.enter_context(_sender("webhooks of one process", 1)) is None:
+        if "webhook" in found and stack.enter_context(sender("webhooks of one process", 1)) is None:
             del found["webhook"]
         at_work: dict[str, set[int]] = {name: set() for name in found}
         lines = [
@@ -67,67 +61,28 @@ def _send(name: str, channel: Channel, at_work: set[int]) -> bool:
 
     `at_work`: the numbers of this run's lines that are speaking. While one is, the run goes on, and the others wait for what comes.
     """
-    with _sender(name, channel.slots) as sender:
-        if sender is None:
+    with sender(name, channel.slots) as us:
+        if us is None:
             return False
         with tx() as session:
-            service.take_over(session, name, sender.number)
+            service.take_over(session, name, us.number)
         try:
-            return _send_until(time.monotonic() + RUN_SECONDS, name, channel, sender, at_work)
+            return _send_until(time.monotonic() + RUN_SECONDS, name, channel, us, at_work)
         finally:
-            at_work.discard(sender.number)
+            at_work.discard(us.number)
 
 
-def _send_until(until: float, name: str, channel: Channel, sender: "_Sender", at_work: set[int]) -> bool:
-    with channel.open() as line, sending.Talk(name, channel, line, sender.number, sender.connection) as talk:
-        while time.monotonic() < until and sender.held():
+def _send_until(until: float, name: str, channel: Channel, us: Sender, at_work: set[int]) -> bool:
+    with channel.open() as line, sending.Talk(name, channel, line, us, until) as talk:
+        while talk.goes_on():
             message = talk.next()
             if message is not None:
-                at_work.add(sender.number)
+                at_work.add(us.number)
                 if not talk.send(message):
                     return False  # the server is in trouble: the next run asks it again
                 continue
-            at_work.discard(sender.number)
+            at_work.discard(us.number)
             if not at_work:
-                return False
+                return not us.held()
             time.sleep(PAUSE)
     return True
-
-
-@dataclass(frozen=True)
-class _Sender:
-    """Who holds a number."""
-
-    number: int
-    connection: psycopg.Connection[Any]
-
-    def held(self) -> bool:
-        """Whether the number is still ours. PostgreSQL says a word on the line, or hangs up, when it ends the session, and else nothing."""
-        if self.connection.closed:
-            return False
-        line = select.poll()
-        line.register(self.connection.fileno(), select.POLLIN)
-        return not line.poll(0)
-
-
-@contextmanager
-def _sender(channel: str, slots: int) -> Iterator[_Sender | None]:
-    """The number of a sender that nobody is, ours until the block or this process ends; none when all are taken.
-
-    A lock of PostgreSQL's, which ends with the session: what a killed sender held is known at once to be nobody's.
-    """
-    key = crc32(f"sender of {channel}".encode()) - 2**31
-    # A connection of its own: those of the pool are for what the lines have to write down.
-    with database.connect() as connection:
-        # A sender whose machine vanished without a word is noticed within a minute.
-        connection.execute(
-            "set tcp_keepalives_idle = 30; set tcp_keepalives_interval = 10; set tcp_keepalives_count = 3"
-        )
-        for number in range(slots):
-            row = connection.execute("select pg_try_advisory_lock(%s, %s)", (key, number)).fetchone()
-            if row is not None and row[0]:
-                yield _Sender(number, connection)
-                with suppress(psycopg.Error):  # it would be free once PostgreSQL has noticed that we left: not at once
-                    connection.execute("select pg_advisory_unlock(%s, %s)", (key, number))
-                return
-        yield None
