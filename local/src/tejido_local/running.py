@@ -42,6 +42,8 @@ class RunningTown:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._started: dict[str, Callable[[], subprocess.Popen[bytes]]] = {}
         self._workers: set[str] = set()
+        self.restarts = 0
+        """How often a worker had ended by itself."""
         self._changing = threading.Lock()
         self._closed = threading.Event()
         threading.Thread(target=self._start_again, name="supervisor", daemon=True).start()
@@ -91,6 +93,7 @@ class RunningTown:
                     if process.poll() is not None:
                         _kill_all_of(process)
                         self._processes[name] = self._started[name]()
+                        self.restarts += 1
 
     def start_api(self, service: str, name: str | None = None) -> str:
         port = free_port()

@@ -30,7 +30,11 @@ class NotificationsSettings(ServiceSettings):
     )
     smtp_sender: Email | Literal[""] = Field("", description="Address in From; the pack's entity.email when empty")
     smtp_timeout: float = Field(30.0, gt=0, description="Seconds to wait for the mail server's next word")
-    smtp_connections: int = Field(2, gt=0, description="Connections to the mail server at once, over all workers")
+    smtp_connections: int = Field(
+        1,
+        gt=0,
+        description="Connections to the mail server at once, over all workers; as many mails at most are doubled if a sender is killed",
+    )
     dkim_key: SecretStr = Field(
         SecretStr(""), description="Private key (PEM) that signs mails; none are signed when empty"
     )
