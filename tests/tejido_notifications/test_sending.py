@@ -15,7 +15,7 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 
-from tejido_notifications.channels import Message, Outcome
+from tejido_notifications.channels import Message, Outcome, email
 from tejido_notifications.channels.configured import channels
 from tejido_notifications.channels.email import Mailer
 from tejido_notifications.delivery import senders, service, tasks
@@ -563,6 +563,28 @@ def test_an_expected_mail_is_sent_whatever_comes_of_the_one_before(
         assert mailer.send(eva).result == "accepted"
     assert mail_server.connections == connections
     assert mail_server.recipients == [*(["ana@correo.example"] if first == "accepted" else []), "eva@correo.example"]
+
+
+def test_an_answer_is_read_though_nothing_can_be_said_any_more(
+    mail_server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mail_server.pipelining = True
+    with Mailer(settings()) as mailer:
+        assert mailer.send(_message()).result == "accepted"
+        assert mailer._smtp is not None
+        line = mailer._smtp.sock
+
+        def said(_: object) -> bytes:
+            line.shutdown(socket.SHUT_WR)
+            return b"MAIL"
+
+        mailer.announce(ana := _message())
+        mailer.expect(eva := _message("eva@correo.example"))
+        with monkeypatch.context() as patch:
+            patch.setattr(email._Envelope, "at_once", said)
+            assert mailer.send(ana).result == "accepted"
+        assert mailer.send(eva).result == "accepted"
+    assert (mail_server.connections, len(mail_server.received)) == (2, 3)
 
 
 def test_an_expected_mail_that_does_not_come_leaves_nothing_behind(mail_server: MailServer) -> None:

@@ -130,8 +130,9 @@ class Mailer(Line):
         """While the server takes a mail: says who the next one is for, waiting for no answer (RFC 2920, section 3.1), and writes it."""
         with suppress(Exception):  # it shows in what the server answers, or when its turn comes
             envelope = _Envelope(self._envelope_sender, message.recipient)
-            if envelope.may_be_said_at_once(smtp):
-                smtp.send(envelope.at_once())
+            if smtp.sock is not None and envelope.may_be_said_at_once(smtp):
+                # Not smtplib's own, which hangs up if it fails: an answer has yet to be read.
+                smtp.sock.sendall(envelope.at_once())
                 self._asked = envelope.address
             self._written = message, self._content(message, envelope.address)
 

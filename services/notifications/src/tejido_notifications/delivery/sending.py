@@ -20,7 +20,7 @@ from tejido_shared import telemetry
 
 log = structlog.get_logger()
 WRITE_DOWN = 45.0
-"""Seconds that a sender tries to write down what came of a message while the database is away; below `service._GRACE`."""
+"""Seconds that a sender tries to write down what came of a message while the database is away."""
 
 
 @dataclass(frozen=True)

@@ -56,8 +56,6 @@ LOOK_SECONDS = 0.5
 """After which it looks anew, however many it has sent: a legal notice, an opt-out and a pause count from then on."""
 MOST_LOOKS = 10
 """Of one claim, that may find nothing but what is no longer wanted or what others took, before it leaves the rest to the next."""
-_GRACE = timedelta(seconds=60)
-"""After PostgreSQL was restarted: how long the senders of before have to say what came of what they held."""
 
 
 @dataclass(frozen=True)
@@ -186,15 +184,12 @@ def take_over(session: Session, channel: str, sender: int) -> None:
     """Puts back what an earlier sender of this number, one that is gone, or one whose lease has ended left in the middle of sending.
 
     The caller is the only sender of its number, so whatever was held under it is nobody's; but not where PostgreSQL was started since,
-    for then the senders of before have lost their numbers and may be at work still. The server may have taken such a message: it is
-    sent again under the same Message-ID.
+    for then the senders of before have lost their numbers and may be at work still: what they held is theirs until their lease ends.
+    The server may have taken such a message: it is sent again under the same Message-ID.
     """
-    instant = now()
-    started = session.scalar(sa.select(sa.func.pg_postmaster_start_time()))
-    dead = Delivery.sending_since > started
-    late = sa.literal(started is not None and started < instant - _GRACE)
-    nobodys = Delivery.sender.in_(senders.gone(session, channel, sender)) & (dead | late)
-    left = nobodys | (Delivery.next_attempt_at <= instant)
+    locks_tell = Delivery.sending_since > sa.func.pg_postmaster_start_time()
+    nobodys = Delivery.sender.in_(senders.gone(session, channel, sender)) & locks_tell
+    left = nobodys | (Delivery.next_attempt_at <= now())
     query = sa.select(Delivery).where(Delivery.status == "sending", Delivery.channel == channel, left)
     for delivery in session.scalars(query.with_for_update(skip_locked=True)):
         with caused_by(delivery):
