@@ -440,7 +440,7 @@ def test_a_killed_sender_s_message_is_sent_by_the_next(databases: dict[str, Data
     assert _delivery(databases, cause).status == "sending"
     process.kill()
     process.wait()
-    wait_until(lambda: tasks.send_due() or _delivery(databases, cause).status == "delivered")
+    wait_until(lambda: tasks.send_due() or _delivery(databases, cause).status == "delivered", 30)
     delivery = _delivery(databases, cause)
     assert [outcome for outcome, _ in _outcomes(databases, delivery)] == ["unknown", "accepted"]
     assert len(mail_server.received) == len(_published(databases)) == 1
@@ -456,10 +456,13 @@ def test_what_a_sender_that_is_gone_held_is_sent_by_any_line(
         assert second is not None
         with database.tx() as session:
             assert service.claim(session, "email", second.number) is not None
-        with database.tx() as session:
+        with moved_to(now() + service.SETTLES), database.tx() as session:
             service.take_over(session, "email", first.number)
         assert _delivery(databases, cause).status == "sending"  # it has somebody
-    tasks.send_due()  # over the first line, for there is nothing to do for a second
+    tasks.send_due()
+    assert _delivery(databases, cause).status == "sending"  # somebody who lost the number may be about to write it down
+    with moved_to(now() + service.SETTLES):
+        tasks.send_due()  # over the first line, for there is nothing to do for a second
     delivery = _delivery(databases, cause)
     assert [outcome for outcome, _ in _outcomes(databases, delivery)] == ["unknown", "accepted"]
     assert len(mail_server.received) == 1
@@ -497,6 +500,7 @@ def test_a_message_that_ends_its_senders_is_given_up(databases: dict[str, Databa
     for number in range(service.MAX_ATTEMPTS):
         with moved_to(moment), databases["notifications"].tx() as session:
             assert service.claim(session, "email", 0), number
+        moment += 2 * service.SETTLES
         with moved_to(moment), databases["notifications"].tx() as session:
             service.take_over(session, "email", 0)
         moment = _delivery(databases, cause).next_attempt_at or moment
@@ -593,14 +597,11 @@ def test_an_expected_mail_that_does_not_come_leaves_nothing_behind(mail_server: 
         for number in range(3):  # the second time to the same recipient, which is as good
             mailer.expect(_message("eva@correo.example"))
             assert mailer.send(_message(("ana@", "eva@", "luis@")[number] + "correo.example")).result == "accepted"
-        assert mailer._smtp is not None
-        mailer._smtp.sock.shutdown(socket.SHUT_RDWR)
-        assert mailer.send(_message("eva@correo.example")).result == "accepted"
         mailer.expect(_message("nadie@correo.example"))
         assert mailer.send(_message()).result == "accepted"
-    assert mail_server.recipients == [f"{name}@correo.example" for name in ("ana", "eva", "luis", "eva", "ana")]
+    assert mail_server.recipients == [f"{name}@correo.example" for name in ("ana", "eva", "luis", "ana")]
     assert mail_server.connections == 3
-    assert [plain(message) for message in mail_server.received] == ["Texto\r\n"] * 5
+    assert [plain(message) for message in mail_server.received] == ["Texto\r\n"] * 4
 
 
 @pytest.mark.parametrize("then", ["nobody", "gone"])
@@ -615,10 +616,16 @@ def test_a_no_to_the_recipient_stands_whatever_comes_after_it(mail_server: MailS
 
 
 @pytest.mark.parametrize("announced", [False, True])
-def test_a_connection_that_breaks_in_the_middle_of_a_text(mail_server: MailServer, announced: bool) -> None:
+@pytest.mark.parametrize("expecting", [False, True])
+def test_a_connection_that_breaks_in_the_middle_of_a_text(
+    mail_server: MailServer, announced: bool, expecting: bool
+) -> None:
+    mail_server.pipelining = True
     with Mailer(settings()) as mailer:
         assert mailer.send(_message()).result == "accepted"
         mail_server.script.append("cut")
+        if expecting:
+            mailer.expect(_message("eva@correo.example"))
         if announced:
             mailer.announce(message := _message())
             assert mailer.send(message).result in ("deferred", "unknown")  # as soon as it is noticed

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -42,8 +43,8 @@ class RunningTown:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._started: dict[str, Callable[[], subprocess.Popen[bytes]]] = {}
         self._workers: set[str] = set()
-        self.restarts = 0
-        """How often a worker had ended by itself."""
+        self.restarts: Counter[str] = Counter()
+        """How often each worker had ended by itself."""
         self._changing = threading.Lock()
         self._closed = threading.Event()
         threading.Thread(target=self._start_again, name="supervisor", daemon=True).start()
@@ -93,7 +94,7 @@ class RunningTown:
                     if process.poll() is not None:
                         _kill_all_of(process)
                         self._processes[name] = self._started[name]()
-                        self.restarts += 1
+                        self.restarts[name] += 1
 
     def start_api(self, service: str, name: str | None = None) -> str:
         port = free_port()

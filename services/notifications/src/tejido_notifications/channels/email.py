@@ -131,9 +131,9 @@ class Mailer(Line):
         with suppress(Exception):  # it shows in what the server answers, or when its turn comes
             envelope = _Envelope(self._envelope_sender, message.recipient)
             if smtp.sock is not None and envelope.may_be_said_at_once(smtp):
+                self._asked = envelope.address
                 # Not smtplib's own, which hangs up if it fails: an answer has yet to be read.
                 smtp.sock.sendall(envelope.at_once())
-                self._asked = envelope.address
             self._written = message, self._content(message, envelope.address)
 
     def _say(self, message: Message) -> Outcome | None:

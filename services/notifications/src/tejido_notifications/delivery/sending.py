@@ -94,8 +94,9 @@ class Talk:
 
     def send(self, composed: Composed) -> bool:
         """Says a message. Returns whether the other side is there to say more to."""
-        with suppress(Exception):  # what fails here is raised when its turn comes
-            self._expect()
+        if isinstance(composed.message, Message):
+            with suppress(Exception):  # what fails here is raised when its turn comes
+                self._expect()
         self._last = attempt(self._line, composed)
         return self._line.usable or self._last.outcome.result == "unsendable"
 

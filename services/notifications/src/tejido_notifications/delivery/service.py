@@ -58,6 +58,10 @@ MOST_LOOKS = 10
 """Of one claim, that may find nothing but what is no longer wanted or what others took, before it leaves the rest to the next."""
 
 
+SETTLES = timedelta(seconds=10)
+"""So long a sender that lost its number, as when PostgreSQL ends its session, has to write down what came of what it held."""
+
+
 @dataclass(frozen=True)
 class Cause:
     """What a message tells of: an event, or a campaign."""
@@ -183,13 +187,14 @@ def queue(
 def take_over(session: Session, channel: str, sender: int) -> None:
     """Puts back what an earlier sender of this number, one that is gone, or one whose lease has ended left in the middle of sending.
 
-    The caller is the only sender of its number, so whatever was held under it is nobody's; but not where PostgreSQL was started since,
-    for then the senders of before have lost their numbers and may be at work still: what they held is theirs until their lease ends.
-    The server may have taken such a message: it is sent again under the same Message-ID.
+    A number that nobody else has tells that whoever had it is dead, or has lost PostgreSQL and may be at work still, which is why what was
+    just begun is left alone. Where PostgreSQL was started since, every sender has lost it: what was begun before is theirs until its lease
+    ends. The server may have taken such a message: it is sent again under the same Message-ID.
     """
-    locks_tell = Delivery.sending_since > sa.func.pg_postmaster_start_time()
-    nobodys = Delivery.sender.in_(senders.gone(session, channel, sender)) & locks_tell
-    left = nobodys | (Delivery.next_attempt_at <= now())
+    instant = now()
+    numbers_tell = Delivery.sending_since.between(sa.func.pg_postmaster_start_time(), instant - SETTLES)
+    nobodys = Delivery.sender.in_(senders.gone(session, channel, sender)) & numbers_tell
+    left = nobodys | (Delivery.next_attempt_at <= instant)
     query = sa.select(Delivery).where(Delivery.status == "sending", Delivery.channel == channel, left)
     for delivery in session.scalars(query.with_for_update(skip_locked=True)):
         with caused_by(delivery):
