@@ -22,7 +22,7 @@ from tejido_notifications.bounces.reports import Report
 from tejido_notifications.channels import Line, Message, Outcome
 from tejido_notifications.channels.configured import channels
 from tejido_notifications.contacts import service as contacts
-from tejido_notifications.delivery import digests, queries, sending, service, tasks
+from tejido_notifications.delivery import digests, sending, service, statements, tasks
 from tejido_notifications.letters import samples
 from tejido_notifications.models import Address, Attempt, Contact, Delivery, InAppMessage, Proof
 from tejido_notifications.settings import settings
@@ -209,7 +209,7 @@ def test_one_statement_records_a_message_and_takes_the_next(database: Database) 
     ahead.lines = 1
     second = ahead.seen.popleft()
     with database.connect() as connection:
-        statement = queries.HandOver(connection)
+        statement = statements.HandOver(connection)
         service.begin_hand_over(statement, first, accepted, None, second, 0)
         assert statement.end() == (True, True)
     with database.tx() as session:
@@ -223,7 +223,7 @@ def test_one_statement_records_a_message_and_takes_the_next(database: Database) 
     with database.tx() as session:
         session.get_one(Delivery, other.id).status = "cancelled"
     with database.connect() as connection:
-        statement = queries.HandOver(connection)
+        statement = statements.HandOver(connection)
         service.begin_hand_over(statement, second, accepted, None, other, 0)
         assert statement.end() == (False, False)
         service.begin_hand_over(
@@ -255,7 +255,7 @@ def test_what_is_taken_back_at_the_commit_was_not_written_down(database: Databas
         session.execute(sa.text(f"{late} execute function refuse()"))
     try:
         with database.connect() as connection:
-            statement = queries.HandOver(connection)
+            statement = statements.HandOver(connection)
             service.begin_hand_over(statement, first, Outcome("accepted", "250"), None, ahead.seen[0], 0)
             with pytest.raises(psycopg.OperationalError, match="at the commit"):
                 statement.end()

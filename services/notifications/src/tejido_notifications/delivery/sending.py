@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from tejido_notifications.channels import Channel, Line, Message, Outcome
 from tejido_notifications.db import tx
-from tejido_notifications.delivery import composing, queries, service
+from tejido_notifications.delivery import composing, service, statements
 from tejido_notifications.delivery.senders import Sender
 from tejido_notifications.letters.writing import Letter, Unsendable
 from tejido_shared import telemetry
@@ -50,7 +50,7 @@ class Talk:
 
     def __init__(self, name: str, channel: Channel, line: Line, us: Sender, until: float) -> None:
         self._name, self._rate, self._line, self._us, self._until = name, channel.rate, line, us, until
-        self._statement = queries.HandOver(us.connection)
+        self._statement = statements.HandOver(us.connection)
         self._ahead = service.Ahead(channel.slots)
         self._last: Attempted | None = None  # what came of it is not on record yet
         self._coming: Composed | None = None

@@ -20,7 +20,7 @@ from tejido_notifications.campaigns import gate
 from tejido_notifications.channels import Outcome
 from tejido_notifications.contacts import service as contacts
 from tejido_notifications.contacts.addresses import by_telephone
-from tejido_notifications.delivery import queries, senders
+from tejido_notifications.delivery import queries, senders, statements
 from tejido_notifications.letters.kinds import category_of
 from tejido_notifications.letters.writing import Letter
 from tejido_notifications.models import Attempt, Delivery, InAppMessage, Pace, Proof, Subscription
@@ -242,7 +242,7 @@ def claim(
             if rate is not None and not _may_send(session, channel, rate, instant):
                 return None
             claimed = ahead.seen.popleft()
-            if queries.take(session, _taking(claimed, sender)):
+            if statements.take(session, _taking(claimed, sender)):
                 return claimed
         if not _look(session, channel, sender, instant, ahead):
             return None
@@ -250,7 +250,12 @@ def claim(
 
 
 def begin_hand_over(
-    statement: queries.HandOver, done: Claimed, outcome: Outcome, sent: Letter | None, following: Claimed, sender: int
+    statement: statements.HandOver,
+    done: Claimed,
+    outcome: Outcome,
+    sent: Letter | None,
+    following: Claimed,
+    sender: int,
 ) -> None:
     """`record` of what was accepted, and `claim` of what was seen ahead, as one statement, whose end says whether the first is on record
     and whether the second could be taken. For what most messages are: `may_hand_over` says whether this is one."""
@@ -262,9 +267,9 @@ def may_hand_over(done: Claimed, outcome: Outcome, rate: float | None, ahead: Ah
     return plain and rate is None and ahead.following(sender) is not None
 
 
-def _taking(claimed: Claimed, sender: int) -> queries.Taking:
+def _taking(claimed: Claimed, sender: int) -> statements.Taking:
     begins = now()
-    return queries.Taking(
+    return statements.Taking(
         next_id=claimed.id,
         version=claimed.version - 1,
         next_attempt_id=claimed.attempt_id,
@@ -294,7 +299,7 @@ def _look(session: Session, channel: str, sender: int, instant: datetime, ahead:
 
 def _seen(found: Any) -> Claimed:
     """As it will be once it is taken."""
-    told = {name: getattr(found, name) for name in queries.TOLD}
+    told = {name: getattr(found, name) for name in statements.TOLD}
     return Claimed(found.id, found.version + 1, new_id(), **told, letter=_letter(found))
 
 
@@ -327,7 +332,7 @@ def content(session: Session, delivery: Delivery) -> tuple[str, str] | None:
 def _due(session: Session, channel: str, instant: datetime, limit: int) -> Sequence[sa.Row[Any]]:
     if channel == "webhook":
         return _due_of_a_subscription(session, instant)
-    return queries.due(session, channel, instant, limit)
+    return statements.due(session, channel, instant, limit)
 
 
 def _due_of_a_subscription(session: Session, instant: datetime) -> Sequence[sa.Row[Any]]:
@@ -353,7 +358,7 @@ def _due_of_a_subscription(session: Session, instant: datetime) -> Sequence[sa.R
     )
     if subscriber is None or session.scalar(sa.select(calling)):
         return []
-    return queries.due(session, "webhook", instant, 1, subscriber)
+    return statements.due(session, "webhook", instant, 1, subscriber)
 
 
 def _may_send(session: Session, channel: str, rate: float, instant: datetime) -> bool:
@@ -373,7 +378,7 @@ def record(session: Session, claimed: Claimed, outcome: Outcome, sent: Letter | 
     but an acceptance counts unless the message has come back."""
     delivered = _delivered(claimed, outcome, sent)
     reply = delivered["reply"]
-    if outcome.result == "accepted" and queries.deliver(session, delivered):
+    if outcome.result == "accepted" and statements.deliver(session, delivered):
         if claimed.category == "legal":
             _prove(session, session.get_one(Delivery, claimed.id, populate_existing=True), reply, sent)
     else:
@@ -382,8 +387,8 @@ def record(session: Session, claimed: Claimed, outcome: Outcome, sent: Letter | 
         webhooks.heard(session, UUID(claimed.recipient_key), outcome)
 
 
-def _delivered(claimed: Claimed, outcome: Outcome, sent: Letter | None) -> queries.Delivered:
-    return queries.Delivered(
+def _delivered(claimed: Claimed, outcome: Outcome, sent: Letter | None) -> statements.Delivered:
+    return statements.Delivered(
         delivery_id=claimed.id,
         attempt_id=claimed.attempt_id,
         instant=now(),
