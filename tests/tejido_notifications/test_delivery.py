@@ -727,7 +727,7 @@ def test_what_was_begun_before_postgresql_was_started_is_left_to_its_sender(data
         with moved_to(started + timedelta(seconds=seconds)), database.tx() as session:
             service.take_over(session, "email", 0)
         assert only(database, cause).status == ("pending" if taken else "sending"), (begun, seconds)
-    with database.tx() as session:  # what was begun since is known at once to be nobody's
+    with database.tx() as session:  # what was begun since is left to it for ten seconds only
         _as_if_sent_since(session, started + timedelta(seconds=1), started + timedelta(seconds=300))
     with moved_to(started + timedelta(seconds=11)), database.tx() as session:
         service.take_over(session, "email", 0)

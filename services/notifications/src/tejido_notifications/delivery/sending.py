@@ -101,9 +101,10 @@ class Talk:
         return self._line.usable or self._last.outcome.result == "unsendable"
 
     def _expect(self) -> None:
-        following = self._ahead.following(self._us.number)
-        self._expecting = following is not None and self._rate is None and time.monotonic() < self._until
-        if following is not None and self._expecting:
+        another = self._rate is None and time.monotonic() < self._until
+        following = self._ahead.following(self._us.number) if another else None
+        self._expecting = following is not None
+        if following is not None:
             self._coming = self._composed(following)
             if isinstance(self._coming.message, Message):
                 self._line.expect(self._coming.message)

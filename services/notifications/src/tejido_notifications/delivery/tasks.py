@@ -26,8 +26,8 @@ def send_due() -> bool:
 
     Each line of a channel is a thread of its own, so that a slow one holds up no other; a run has its share of them, so that they are
     of several processes and do not wait for each other's Python. No transaction is open while another server
-    is spoken to. Every message is sent once, but for one case that nobody can rule out: the server took it and we ended, or the line
-    broke, before that was on record. Then it is sent again under the same id.
+    is spoken to. Every message is sent once, but where the server took it and we ended, lost PostgreSQL for long, or the line broke, before
+    that was on record. Then it is sent again under the same id.
     """
     with tx() as session:
         digests.gather(session)
