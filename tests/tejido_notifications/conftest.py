@@ -8,26 +8,36 @@ from datetime import UTC, date, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from typing import Any
+from uuid import UUID
 
 import pytest
+import sqlalchemy as sa
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from tejido_notifications.channels.configured import channels
-from tejido_notifications.delivery import tasks
+from tejido_notifications.delivery import service, tasks
 from tejido_notifications.events import HANDLERS
+from tejido_notifications.letters import samples
+from tejido_notifications.models import Delivery
 from tejido_notifications.settings import settings
 from tejido_shared import contracts
+from tejido_shared.clock import now
 from tejido_shared.db import Database
 from tejido_shared.ids import new_id
 from tejido_shared.inbox import receive
 from tejido_shared.personal import seal
+from tejido_shared.seam import outbox
 
 FRIDAY_EVENING = datetime(2026, 12, 4, 23, 40, tzinfo=UTC)  # 18:40 in Bogotá; Tuesday the 8th is a holiday
 NUMBER, CODE = "BOG-2026-000001-37", "K7QM2XRD"
 
 
 logging.getLogger("mail.log").setLevel(logging.WARNING)  # it writes every address
+
+
+ANA = "ana.munoz@correo.example"
+LEGAL, SERVICE, CAMPAIGN = "requests.submitted", "requests.message_undelivered", "notifications.call"
 
 
 class MailServer(Controller):
@@ -122,6 +132,11 @@ class _Conversation(SMTP):
                 await asyncio.sleep(60)
             case _:
                 await super().smtp_DATA(arg)
+
+
+@pytest.fixture
+def database(databases: dict[str, Database]) -> Database:
+    return databases["notifications"]
 
 
 @pytest.fixture
@@ -244,3 +259,39 @@ def deliver_event(databases: dict[str, Database], envelope: contracts.Envelope, 
     """Brings an event to the notifications service as the relay would. Returns whether it was confirmed."""
     letter = {"envelope": envelope.model_dump(mode="json"), "sent": sent}
     return receive(databases["notifications"], HANDLERS, [letter]) == [envelope.id]
+
+
+def queued(
+    database: Database, kind: str = LEGAL, address: str = ANA, *, at: datetime | None = None, **more: Any
+) -> UUID:
+    """The cause of a message that was queued, or was not wanted."""
+    cause = service.Cause(new_id(), kind, new_id(), now())
+    with database.tx() as session:
+        service.queue(
+            session,
+            cause,
+            audience="citizen",
+            address=address,
+            language="es",
+            context=samples.sample(kind, full=True),
+            send_from=at,
+            **more,
+        )
+    return cause.id
+
+
+def found(database: Database, cause: UUID) -> list[Delivery]:
+    query = sa.select(Delivery).where(Delivery.cause_id == cause, Delivery.channel != "webhook")
+    with database.tx() as session:
+        return list(session.scalars(query.order_by(Delivery.created_at, Delivery.id)))
+
+
+def only(database: Database, cause: UUID) -> Delivery:
+    [delivery] = found(database, cause)
+    return delivery
+
+
+def published(database: Database) -> list[tuple[str, str]]:
+    """Type and message of what was announced."""
+    with database.tx() as session:
+        return [(one["type"], one["subject"]) for one in session.scalars(sa.select(outbox.c.envelope))]

@@ -41,11 +41,6 @@ ID = UUID("0192f0c1-2222-7000-8000-00000000abcd")
 SECRET = "whsec_" + base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
 
 
-@pytest.fixture
-def database(databases: dict[str, Database]) -> Database:
-    return databases["notifications"]
-
-
 def sent(database: Database, template: str = "requests_answered", address: str = ANA) -> UUID:
     """A message that the mail server took."""
     cause = delivery.Cause(new_id(), "requests.answered", new_id(), now())

@@ -53,11 +53,6 @@ def client(databases: dict[str, Database]) -> Iterator[TestClient]:
 
 
 @pytest.fixture
-def database(databases: dict[str, Database]) -> Database:
-    return databases["notifications"]
-
-
-@pytest.fixture
 def supervisor(issuer: Issuer) -> dict[str, str]:
     return issuer.headers("supervision", sub="supervisora-1")
 

@@ -40,11 +40,6 @@ def client(databases: dict[str, Database]) -> Iterator[TestClient]:
         yield client
 
 
-@pytest.fixture
-def database(databases: dict[str, Database]) -> Database:
-    return databases["notifications"]
-
-
 def queue(database: Database, address: str, template: str, *, channel: str = "email", **more: Any) -> Delivery | None:
     """Asks for one message and returns it, if it is to be sent."""
     cause = delivery.Cause(new_id(), "requests.submitted", new_id(), now())

@@ -3,26 +3,23 @@
 import json
 import random
 import threading
-from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
-import psycopg
 import pytest
 import sqlalchemy as sa
 from pydantic import SecretStr
-from sqlalchemy.orm import Session
 
 from tejido_notifications.bounces import service as bounces
 from tejido_notifications.bounces.reports import Report
 from tejido_notifications.channels import Line, Message, Outcome
 from tejido_notifications.channels.configured import channels
 from tejido_notifications.contacts import service as contacts
-from tejido_notifications.delivery import digests, sending, service, statements, tasks
+from tejido_notifications.delivery import digests, sending, service, tasks
 from tejido_notifications.letters import samples
 from tejido_notifications.models import Address, Attempt, Contact, Delivery, InAppMessage, Proof
 from tejido_notifications.settings import settings
@@ -33,15 +30,24 @@ from tejido_shared.db import Database
 from tejido_shared.ids import new_id
 from tejido_shared.seam import outbox
 
-from .conftest import FRIDAY_EVENING, MailServer, deliver_event, filed, plain, told
+from .conftest import (
+    ANA,
+    CAMPAIGN,
+    FRIDAY_EVENING,
+    LEGAL,
+    SERVICE,
+    MailServer,
+    deliver_event,
+    filed,
+    found,
+    only,
+    plain,
+    published,
+    queued,
+    told,
+)
 
-ANA, LUIS = "ana.munoz@correo.example", "luis@idpac.example.org"
-LEGAL, SERVICE, CAMPAIGN = "requests.submitted", "requests.message_undelivered", "notifications.call"
-
-
-@pytest.fixture
-def database(databases: dict[str, Database]) -> Database:
-    return databases["notifications"]
+LUIS = "luis@idpac.example.org"
 
 
 class Phone(Line):
@@ -72,25 +78,6 @@ def phone(monkeypatch: pytest.MonkeyPatch) -> Phone:
     return phone
 
 
-def queued(
-    database: Database, kind: str = LEGAL, address: str = ANA, *, at: datetime | None = None, **more: Any
-) -> UUID:
-    """The cause of a message that was queued, or was not wanted."""
-    cause = service.Cause(new_id(), kind, new_id(), now())
-    with database.tx() as session:
-        service.queue(
-            session,
-            cause,
-            audience="citizen",
-            address=address,
-            language="es",
-            context=samples.sample(kind, full=True),
-            send_from=at,
-            **more,
-        )
-    return cause.id
-
-
 def known_contact(database: Database, ref: str = "ana", **addresses: str) -> UUID:
     """A person with verified addresses by channel, best first, besides the box in the application."""
     with database.tx() as session:
@@ -109,23 +96,6 @@ def prefer(
     with database.tx() as session:
         contact = session.get_one(Contact, contact_id)
         contacts.prefer(session, contact, language="es", quiet_from=begin, quiet_until=end, digest=digest)
-
-
-def found(database: Database, cause: UUID) -> list[Delivery]:
-    query = sa.select(Delivery).where(Delivery.cause_id == cause, Delivery.channel != "webhook")
-    with database.tx() as session:
-        return list(session.scalars(query.order_by(Delivery.created_at, Delivery.id)))
-
-
-def only(database: Database, cause: UUID) -> Delivery:
-    [delivery] = found(database, cause)
-    return delivery
-
-
-def published(database: Database) -> list[tuple[str, str]]:
-    """Type and message of what was announced."""
-    with database.tx() as session:
-        return [(one["type"], one["subject"]) for one in session.scalars(sa.select(outbox.c.envelope))]
 
 
 def proofs(database: Database, delivery: Delivery) -> list[tuple[str, str | None]]:
@@ -193,103 +163,6 @@ def test_what_falls_to_a_line_that_is_not_at_work_goes_before_what_matters_less(
         assert one is not None
         claimed.append(one.cause_id)
     assert set(claimed) == reminders
-
-
-def test_one_statement_records_a_message_and_takes_the_next(database: Database) -> None:
-    for number in range(5):
-        queued(database, SERVICE, f"{number}@correo.example")
-    ahead, accepted = service.Ahead(), Outcome("accepted", "250 2.0.0 queued")
-    with database.tx() as session:
-        first = service.claim(session, "email", 0, ahead=ahead)
-    assert first is not None
-    assert service.may_hand_over(first, accepted, None, ahead, 0)
-    ahead.lines = 2
-    own = ahead.seen[0].id.int % 2
-    assert [service.may_hand_over(first, accepted, None, ahead, sender) for sender in (own, 1 - own)] == [True, False]
-    ahead.lines = 1
-    second = ahead.seen.popleft()
-    with database.connect() as connection:
-        statement = statements.HandOver(connection)
-        service.begin_hand_over(statement, first, accepted, None, second, 0)
-        assert statement.end() == (True, True)
-    with database.tx() as session:
-        one, two = session.get_one(Delivery, first.id), session.get_one(Delivery, second.id)
-        assert (one.status, one.evidence, one.sender) == ("delivered", "250 2.0.0 queued", None)
-        assert (two.status, two.sender, two.attempts) == ("sending", 0, 1)
-        outcomes = {one.delivery_id: one.outcome for one in session.scalars(sa.select(Attempt))}
-        assert outcomes == {first.id: "accepted", second.id: "unknown"}
-        two.status = "bounced"  # while it is being sent
-    other = ahead.seen.popleft()
-    with database.tx() as session:
-        session.get_one(Delivery, other.id).status = "cancelled"
-    with database.connect() as connection:
-        statement = statements.HandOver(connection)
-        service.begin_hand_over(statement, second, accepted, None, other, 0)
-        assert statement.end() == (False, False)
-        service.begin_hand_over(
-            statement, second, accepted, None, replace(ahead.seen.popleft(), attempt_id=first.attempt_id), 0
-        )
-        with pytest.raises(psycopg.OperationalError, match="attempt"):
-            statement.end()
-    with database.tx() as session:
-        assert session.get_one(Delivery, second.id).status == "bounced"
-    assert service.may_hand_over(second, accepted, None, ahead, 0)
-    assert not service.may_hand_over(second, Outcome("deferred"), None, ahead, 0)
-    assert not service.may_hand_over(second, accepted, 5.0, ahead, 0)
-
-
-def test_what_is_taken_back_at_the_commit_was_not_written_down(database: Database) -> None:
-    """As when PostgreSQL ends between the statement and its commit: the row with the answer has come by then."""
-    causes = [queued(database, SERVICE, f"{number}@correo.example") for number in range(2)]
-    ahead = service.Ahead()
-    with database.tx() as session:
-        first = service.claim(session, "email", 0, ahead=ahead)
-        session.execute(
-            sa.text(
-                "create function refuse() returns trigger language plpgsql as $$ begin raise 'at the commit'; end $$"
-            )
-        )
-    assert first is not None
-    late = "create constraint trigger late after update on delivery deferrable initially deferred for each row"
-    with database.tx() as session:
-        session.execute(sa.text(f"{late} execute function refuse()"))
-    try:
-        with database.connect() as connection:
-            statement = statements.HandOver(connection)
-            service.begin_hand_over(statement, first, Outcome("accepted", "250"), None, ahead.seen[0], 0)
-            with pytest.raises(psycopg.OperationalError, match="at the commit"):
-                statement.end()
-            assert connection.execute("select 1").fetchone() == (1,)  # it goes on
-    finally:
-        with database.tx() as session:
-            session.execute(sa.text("drop function refuse cascade"))
-    assert [only(database, cause).status for cause in causes] == ["sending", "pending"]
-
-
-@pytest.mark.parametrize("pipelining", [False, True])
-def test_what_was_announced_is_not_said_before_it_is_its_turn(
-    database: Database, mail_server: MailServer, pipelining: bool
-) -> None:
-    mail_server.pipelining = pipelining
-    causes = [queued(database, SERVICE, f"{number}@correo.example") for number in range(4)]
-
-    def meanwhile() -> None:
-        """While the first is accepted, the second is cancelled: all of it is said but its end. The third is unknown to the server."""
-        mail_server.before_accepting = lambda: None
-        mail_server.script.extend(["rcpt 250 OK", "rcpt 550 5.1.1 No such user"])
-        with database.tx() as session:
-            session.scalars(sa.select(Delivery).where(Delivery.cause_id == causes[1])).one().status = "cancelled"
-
-    mail_server.before_accepting = meanwhile
-    tasks.send_due()
-    assert mail_server.recipients == ["0@correo.example", "3@correo.example"]
-    assert mail_server.connections == 2  # only by hanging up is it taken back
-    assert mail_server.script == deque()
-    assert [only(database, cause).status for cause in causes] == ["delivered", "cancelled", "failed", "delivered"]
-    with database.tx() as session:
-        tried = {attempt.delivery_id: attempt.outcome for attempt in session.scalars(sa.select(Attempt))}
-    expected = [(0, "accepted"), (2, "refused"), (3, "accepted")]
-    assert tried == {only(database, causes[number]).id: outcome for number, outcome in expected}
 
 
 def test_a_rate_holds_over_all_senders(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -664,74 +537,6 @@ def test_one_message_however_many_queue_it_at_once(database: Database) -> None:
         columns = (Delivery.cause_id, Delivery.audience, Delivery.recipient_key, Delivery.channel)
         there = Counter(tuple(row) for row in session.execute(sa.select(*columns)))
     assert there == {(cause.id, audience, key, channel): 1 for cause, audience, key, channel in wanted}
-
-
-def end_sessions(database: Database) -> None:
-    """As PostgreSQL does when it is started anew."""
-    with psycopg.connect(database.libpq_url, autocommit=True) as connection:
-        connection.execute(
-            "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
-            " where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'"
-        )
-
-
-def while_the_server_takes_it(database: Database, mail_server: MailServer, _: pytest.MonkeyPatch) -> None:
-    def meanwhile() -> None:
-        mail_server.before_accepting = lambda: None
-        end_sessions(database)
-
-    mail_server.before_accepting = meanwhile
-
-
-def while_it_is_written_down(database: Database, _: MailServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    record = service.record
-
-    def meanwhile(*given: Any) -> None:
-        monkeypatch.setattr(service, "record", record)
-        end_sessions(database)
-        record(*given)
-
-    monkeypatch.setattr(service, "record", meanwhile)
-
-
-@pytest.mark.parametrize("when", [while_the_server_takes_it, while_it_is_written_down])
-def test_an_acceptance_outlives_the_database(
-    database: Database, mail_server: MailServer, monkeypatch: pytest.MonkeyPatch, when: Callable[..., None]
-) -> None:
-    first, second = queued(database), queued(database, address="eva@correo.example")
-    when(database, mail_server, monkeypatch)
-    assert tasks.send_due() is True  # its number may be another's by now: it sends no more under it
-    assert (only(database, first).status, only(database, second).status) == ("delivered", "pending")
-    tasks.send_due()
-    assert only(database, second).status == "delivered"
-    assert mail_server.recipients == [ANA, "eva@correo.example"]
-    assert len(published(database)) == 2
-    with database.tx() as session:
-        assert set(session.scalars(sa.select(Attempt.outcome))) == {"accepted"}
-
-
-def _as_if_sent_since(session: Session, instant: datetime, lease: datetime) -> None:
-    every = sa.update(Delivery).values(status="sending", sending_since=instant, sender=0, next_attempt_at=lease)
-    session.execute(every)
-
-
-def test_what_was_begun_before_postgresql_was_started_is_left_to_its_sender(database: Database) -> None:
-    cause = queued(database)
-    with database.tx() as session:
-        assert service.claim(session, "email", 0) is not None
-        started = session.scalar(sa.select(sa.func.pg_postmaster_start_time()))
-    assert started is not None
-    for begun, seconds, taken in ((50, 20, False), (1, 200, False), (50, 301, True)):
-        with database.tx() as session:
-            _as_if_sent_since(session, started - timedelta(seconds=begun), started + timedelta(seconds=300))
-        with moved_to(started + timedelta(seconds=seconds)), database.tx() as session:
-            service.take_over(session, "email", 0)
-        assert only(database, cause).status == ("pending" if taken else "sending"), (begun, seconds)
-    with database.tx() as session:  # what was begun since is left to it for ten seconds only
-        _as_if_sent_since(session, started + timedelta(seconds=1), started + timedelta(seconds=300))
-    with moved_to(started + timedelta(seconds=11)), database.tx() as session:
-        service.take_over(session, "email", 0)
-    assert only(database, cause).status == "pending"
 
 
 # What is forgotten, and who else is told

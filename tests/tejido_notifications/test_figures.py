@@ -32,11 +32,6 @@ def client(databases: dict[str, Database]) -> Iterator[TestClient]:
         yield client
 
 
-@pytest.fixture
-def database(databases: dict[str, Database]) -> Database:
-    return databases["notifications"]
-
-
 def message(created_at: datetime, **fields: Any) -> Delivery:
     given = {
         "id": new_id(),

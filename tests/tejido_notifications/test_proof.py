@@ -47,11 +47,6 @@ def client(databases: dict[str, Database]) -> Iterator[TestClient]:
         yield client
 
 
-@pytest.fixture
-def database(databases: dict[str, Database]) -> Database:
-    return databases["notifications"]
-
-
 @pytest.fixture(autouse=True)
 def key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings(), "proof_key", SecretStr(KEY))
