@@ -216,10 +216,18 @@ class Desk:
         assert (row.closed_at is not None) == (row.status not in ("received", "paused", "answered"))
         assert row.closed_at == counted.stopped_at
         assert (row.paused_at is not None) == (row.status == "paused")
+        shown = self.read(request)["clocks"]
         if row.closed_at is not None:
-            assert all(
-                found["status"] != "running" for found in self.read(request)["clocks"] if found["clock"] != "appeal"
-            )
+            assert all(found["status"] != "running" for found in shown if found["clock"] != "appeal")
+        with tx() as session:
+            mine = sa.select(StoppedClock).where(StoppedClock.request_id == row.id)
+            kept = {(one.clock, one.started_at): one for one in session.scalars(mine)}
+        for found in shown:
+            of = kept.get((found["clock"], datetime.fromisoformat(found["started_at"])))
+            if of is not None:
+                on_time = {"on_time": True, "late": False, "void": None}[of.outcome]
+                due = of.due_date.isoformat() if of.due_date else None
+                assert (found["on_time"], found["due_date"]) == (on_time, due), found
 
     def answered_and_notified(self, request: str) -> None:
         self.do(request, "answer", {"text": "Se hará."})
@@ -1054,6 +1062,24 @@ def test_row_14_an_outcome_is_never_written_anew(desk: Desk) -> None:
         for table in ("stopped_clock", "history_entry"):
             with pytest.raises(sa.exc.DBAPIError, match="append-only"), tx() as session:
                 session.execute(sa.text(f"delete from {table}"))
+
+
+def test_a_target_that_was_missed_stays_missed_when_the_answer_is_due_later(desk: Desk) -> None:
+    """A draft is due three open days before the answer, an approval one."""
+    with clock.moved_to(on(3, 20)):
+        extended, retyped = desk.file(), desk.file()
+        for each in (extended, retyped):
+            draft = desk.do(each, "drafts", {"text": "Se hará."})
+            desk.do(each, f"drafts/{draft['id']}/submit")
+        for days in (5, 10):
+            assert desk.clock_of(extended, "draft")["due_date"] == "2026-03-18"
+            assert desk.clock_of(extended, "draft")["on_time"] is False
+            assert desk.outcomes(extended)["draft"] == "late"
+            if days == 5:
+                desk.do(extended, "extensions", WHY | {"added": days, "evidence": "Guía 1"})
+        desk.do(retyped, "retype", WHY | {"request_type": CONSULTATION})  # 30 days
+        assert desk.clock_of(retyped, "draft")["on_time"] is False
+        assert desk.clock_of(retyped, "approval")["due_date"] == "2026-04-15"  # has not ended: it goes with the answer
 
 
 def test_row_18_only_the_answer_counts_as_one_and_only_once_it_arrived(desk: Desk) -> None:

@@ -485,6 +485,33 @@ def announced(session: Session, ids: Sequence[UUID]) -> set[tuple[UUID, str, str
     return {tuple(row) for row in session.execute(sa.select(*columns).where(Announcement.request_id.in_(ids)))}  # type: ignore[misc]
 
 
+_OUTCOMES = {True: "on_time", False: "late", None: "void"}
+_ON_TIME = {outcome: on_time for on_time, outcome in _OUTCOMES.items()}
+
+
+def as_kept(session: Session, request_id: UUID, found: Sequence[Clock]) -> list[Clock]:
+    """These clocks, those that have stopped with the date and the outcome that were kept then.
+
+    Worked out anew, a draft that was late would be on time once the term was extended, or a closure declared.
+    """
+    kept = {
+        (row.clock, row.started_at): row
+        for row in session.scalars(sa.select(StoppedClock).where(StoppedClock.request_id == request_id))
+    }
+    return [
+        replace(
+            clock,
+            deadline=clock.deadline._replace(due_date=row.due_date, overdue_at=row.overdue_at),
+            status="void" if row.outcome == "void" else "stopped",
+            stopped_at=row.stopped_at,
+            on_time=_ON_TIME[row.outcome],
+        )
+        if (row := kept.get((clock.kind, clock.started_at))) is not None
+        else clock
+        for clock in found
+    ]
+
+
 def _keep_outcomes(session: Session, request: ServiceRequest, found: Sequence[Clock]) -> None:
     rows = [
         {
@@ -495,7 +522,7 @@ def _keep_outcomes(session: Session, request: ServiceRequest, found: Sequence[Cl
             "stopped_at": clock.stopped_at,
             "due_date": clock.deadline.due_date,
             "overdue_at": clock.deadline.overdue_at,
-            "outcome": {True: "on_time", False: "late", None: "void"}[clock.on_time],
+            "outcome": _OUTCOMES[clock.on_time],
             "terms_version": request.terms_version,
             "calendar_version": request.calendar_version,
         }

@@ -42,7 +42,7 @@ def whole(session: Session, request: ServiceRequest) -> RequestOut:
     names = RequestOut.model_fields.keys() - RequestSummary.model_fields.keys() - _MADE
     entries = history_of(session, request.id)
     history = clocks.history_from(entries)
-    found = clocks.clocks(session, request, history)
+    found = clocks.as_kept(session, request.id, clocks.clocks(session, request, history))
     clock = views.clock_out(session, request, history)
     return RequestOut(
         **summary_fields(request),
