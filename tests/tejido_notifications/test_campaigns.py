@@ -250,31 +250,32 @@ def test_a_kill_between_batches_changes_nothing(
     monkeypatch: pytest.MonkeyPatch,
     batch: int,
 ) -> None:
-    organizations(database, EVERY_SORT)
-    monkeypatch.setattr(service, "BATCH", batch)
-    campaign = drafted(client, supervisor)
-    act(client, supervisor, campaign, "start")
-    for kill in range(100):
-        try:
-            with database.tx() as session:
-                worked = service.step(session)
-                assert worked or session.get_one(Campaign, UUID(campaign["id"])).queued_at
-                if kill % 2 == 0:
-                    raise InterruptedError
-            if not worked:
-                break
-        except InterruptedError:
+    with moved_to(MONDAY):
+        organizations(database, EVERY_SORT)
+        monkeypatch.setattr(service, "BATCH", batch)
+        campaign = drafted(client, supervisor)
+        act(client, supervisor, campaign, "start")
+        for kill in range(100):
+            try:
+                with database.tx() as session:
+                    worked = service.step(session)
+                    assert worked or session.get_one(Campaign, UUID(campaign["id"])).queued_at
+                    if kill % 2 == 0:
+                        raise InterruptedError
+                if not worked:
+                    break
+            except InterruptedError:
+                pass
+        # A worker of an older cursor comes once more over what was queued.
+        with database.tx() as session:
+            session.execute(sa.update(Campaign).values(cursor=None, queued_at=None, version=Campaign.version + 1))
+        before = [(one.id, one.recipient_key) for one in deliveries(database, campaign)]
+        while tasks.advance():
             pass
-    # A worker of an older cursor comes once more over what was queued.
-    with database.tx() as session:
-        session.execute(sa.update(Campaign).values(cursor=None, queued_at=None, version=Campaign.version + 1))
-    before = [(one.id, one.recipient_key) for one in deliveries(database, campaign)]
-    while tasks.advance():
-        pass
-    assert [(one.id, one.recipient_key) for one in deliveries(database, campaign)] == before
-    after = shown(client, supervisor, campaign)
-    assert len(before) == after["queued"] == 13
-    assert Counter(one.channel for one in deliveries(database, campaign)) == {"email": 12, "in_app": 1}
+        assert [(one.id, one.recipient_key) for one in deliveries(database, campaign)] == before
+        after = shown(client, supervisor, campaign)
+        assert len(before) == after["queued"] == 13
+        assert Counter(one.channel for one in deliveries(database, campaign)) == {"email": 12, "in_app": 1}
 
 
 def test_pause_resume_and_cancel(
@@ -462,13 +463,14 @@ def test_who_calls_and_who_looks(client: TestClient, issuer: Issuer, supervisor:
 
 def test_nothing_is_shown_of_addresses_or_read_encrypted(database: Database) -> None:
     """One address that cannot be decrypted harms no campaign."""
-    organizations(database, {"mail": 2})
-    with database.tx() as session:
-        session.execute(sa.text("update address set value = 'x'"))
-        body = CampaignIn.model_validate(CALL)
-        campaign = service.draft(session, body, "x")
-        service.act(session, campaign, "start")
-    while tasks.advance():
-        pass
-    with database.tx() as session:
-        assert session.scalar(sa.select(sa.func.count()).select_from(queries.DELIVERY)) == 2
+    with moved_to(MONDAY):
+        organizations(database, {"mail": 2})
+        with database.tx() as session:
+            session.execute(sa.text("update address set value = 'x'"))
+            body = CampaignIn.model_validate(CALL)
+            campaign = service.draft(session, body, "x")
+            service.act(session, campaign, "start")
+        while tasks.advance():
+            pass
+        with database.tx() as session:
+            assert session.scalar(sa.select(sa.func.count()).select_from(queries.DELIVERY)) == 2

@@ -225,13 +225,14 @@ def test_how_long_each_kind_of_failure_waits(
 
 def test_it_waits_as_long_as_it_was_asked_to(database: Database) -> None:
     for asked, waited in ((90.0, 90), (1e9, 6 * 3600)):
-        cause = queued(database)
-        with database.tx() as session:
-            claimed = service.claim(session, "email", 0)
-        assert claimed is not None
-        with moved_to(FRIDAY_EVENING + timedelta(days=1)), database.tx() as session:
-            service.record(session, claimed, Outcome("deferred", "429", "429", wait=asked))
-            begun = now()
+        with moved_to(FRIDAY_EVENING + timedelta(days=1)):
+            cause = queued(database)
+            with database.tx() as session:
+                claimed = service.claim(session, "email", 0)
+            assert claimed is not None
+            with database.tx() as session:
+                service.record(session, claimed, Outcome("deferred", "429", "429", wait=asked))
+                begun = now()
         due = only(database, cause).next_attempt_at
         assert due is not None
         assert timedelta() <= timedelta(seconds=waited) - (due - begun) < timedelta(seconds=60)
