@@ -975,6 +975,39 @@ def test_the_office_is_told_when_a_mail_did_not_arrive(desk: Desk) -> None:
         assert causes == ["answered", "completion_asked", "extension_announced"]
 
 
+def test_an_answer_that_comes_back_after_it_was_accepted_is_told_and_may_be_delivered_otherwise(desk: Desk) -> None:
+    undelivered = contracts.RequestMessageUndelivered
+    proof = EVIDENCE | {"notified_at": on(3, 9, 11).isoformat()}
+    with clock.moved_to(on(3, 6)):
+        one, two, brought = desk.file(), desk.file(), desk.file()
+        desk.post(one, "merge", WHY | {"others": [two]}, "head")
+        for each in (one, brought):
+            desk.do(each, "answer", {"text": "Sí."})
+        told = {str(event.request_id): key for key, event in desk.events(contracts.RequestAnswered)}
+        assert two in told
+        for each in (one, two, brought):
+            desk.mail(contracts.RequestAnswered, told[each], each, clock.now())
+        kept = desk.row(one).on_time, desk.outcomes(one)
+    with clock.moved_to(on(3, 9, 12)):
+        for each in (one, two):
+            assert desk.refused(each, "notification", proof) == "already_notified"
+            desk.mail(contracts.RequestAnswered, told[each], each, clock.now(), "550 no such user")
+        assert [str(event.request_id) for _, event in desk.events(undelivered)] == [one, two]
+        for each in (one, two):
+            early = proof | {"notified_at": on(3, 5).isoformat()}
+            assert desk.refused(each, "notification", early) == "notified_out_of_time"
+            desk.do(each, "notification", proof)
+            assert desk.kinds(each).count("notified_again") == 1
+            assert desk.refused(each, "notification", proof) == "already_notified"
+        assert (desk.row(one).on_time, desk.outcomes(one)) == kept
+        assert "La respuesta llegó por otro medio, después de que el correo fue devuelto" in [
+            entry["what"] for entry in desk.tracked(one)["history"]
+        ]
+        # Once somebody has vouched for it, another mail that comes back is no news.
+        desk.mail(contracts.RequestAnswered, told[one], one, clock.now(), "550 no such user")
+        assert len(desk.events(undelivered)) == 2
+
+
 # The bugs other systems had, by their rows in the table
 
 

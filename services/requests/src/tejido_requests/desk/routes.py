@@ -298,7 +298,10 @@ def answer_request(request_id: UUID, body: schemas.AnswerIn, once: IdempotencyKe
 def record_notification(
     request_id: UUID, body: schemas.NotificationIn, once: IdempotencyKey, caller: Officer
 ) -> RequestSummary:
-    """For a petitioner without e-mail, or whose mail came back: instant and evidence of the notification."""
+    """For a petitioner without e-mail, or whose mail came back: instant and evidence of the notification.
+
+    After a mail that had been accepted came back, it is kept beside that: the outcome of the clock stays.
+    """
     return worked(
         once,
         caller,

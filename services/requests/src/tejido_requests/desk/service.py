@@ -201,7 +201,8 @@ def retype(
     request.term_article, request.term_kind = term.article, term.kind
     request.term_copies_within = clocks.core_term(term).copies_within
     request.terms_version = pack.terms_version
-    if kind.confidential and not request.confidential:
+    hidden = kind.confidential and not request.confidential
+    if hidden:
         request.confidential = True
         request.search_tokens = tokens_of_request(request)
     enter(session, request, counted, "retyped", at, author, details, reason=reasons)
@@ -380,8 +381,13 @@ def record_notification(
 ) -> None:
     """The answer reached the citizen, with proof: the clock stops (T-149/2013). Raises `Refused` out of place or time.
 
-    For a request that was merged into another it is proof that its petitioner, too, has that one's answer; its clocks have ended.
+    For a request that was merged into another it is proof that its petitioner, too, has that one's answer; its clocks have ended. Where
+    the mail that had stopped the clock came back, it is kept how the answer arrived all the same: the outcome stays.
     """
+    if told_the_answer_at(session, request) is not None and _came_back(session, request):
+        _check_told_at(survivor_of(session, request), at)
+        audit.record(session, request, "notified_again", at, author, evidence=evidence)
+        return
     if request.status == "merged":
         _record_merged_notification(session, request, at, evidence, author)
         return
@@ -389,8 +395,7 @@ def record_notification(
         raise Refused("already_notified")
     if request.status != "answered":
         raise Refused("not_answered" if request.status in clocks.OPEN else "request_ended")
-    if request.answered_at is None or not request.answered_at <= at <= now():
-        raise Refused("notified_out_of_time", "notified_at")
+    _check_told_at(request, at)
     request.status, request.notified_at, request.notification_evidence = "notified", at, evidence
     request.closed_at = at
     # By the calendar in force now, whatever the proof's date and however far a re-dating has come: the citizen was told by that one.
@@ -409,6 +414,29 @@ def told_the_answer_at(session: Session, request: ServiceRequest) -> datetime | 
     return session.scalar(told.where(HistoryEntry.kind == "merged_notified"))
 
 
+_TOLD = ("notified", "merged_notified", "notified_again")
+
+
+def _came_back(session: Session, request: ServiceRequest) -> bool:
+    """Whether the mail with the answer failed after it had been taken for delivered, and nothing else is known to have arrived."""
+    mine = sa.select(HistoryEntry.kind).where(
+        HistoryEntry.request_id == request.id, HistoryEntry.kind.in_((*_TOLD, "notification_failed"))
+    )
+    last = session.scalar(mine.order_by(HistoryEntry.recorded_at.desc(), HistoryEntry.id.desc()).limit(1))
+    return last == "notification_failed"
+
+
+def _told_by_hand(session: Session, request: ServiceRequest) -> bool:
+    """Whether somebody vouched that the answer reached the petitioner, and not only a mail server."""
+    mine = sa.select(HistoryEntry.id).where(HistoryEntry.request_id == request.id, HistoryEntry.kind.in_(_TOLD))
+    return session.scalar(mine.where(HistoryEntry.author.is_not(None)).limit(1)) is not None
+
+
+def _check_told_at(answered: ServiceRequest, at: datetime) -> None:
+    if answered.answered_at is None or not answered.answered_at <= at <= now():
+        raise Refused("notified_out_of_time", "notified_at")
+
+
 def _record_merged_notification(
     session: Session, request: ServiceRequest, at: datetime, evidence: str, author: str | None
 ) -> None:
@@ -417,8 +445,7 @@ def _record_merged_notification(
         raise Refused("not_answered")
     if told_the_answer_at(session, request) is not None:
         raise Refused("already_notified")
-    if not survivor.answered_at <= at <= now():
-        raise Refused("notified_out_of_time", "notified_at")
+    _check_told_at(survivor, at)
     audit.record(session, request, "merged_notified", at, author, {"number": survivor.number}, evidence=evidence)
 
 
@@ -450,7 +477,7 @@ def record_failed_message(session: Session, request: ServiceRequest, cause: str,
     """
     answer = cause == contracts.RequestAnswered.type
     audit.record(session, request, "notification_failed" if answer else "message_failed", at, None, reason=reason)
-    if not (answer and told_the_answer_at(session, request)):
+    if not (answer and _told_by_hand(session, request)):
         tell_office(session, request, cause, at)
 
 
