@@ -25,14 +25,18 @@ from tejido_notifications.app import create_app
 from tejido_notifications.db import database as ours
 from tejido_notifications.delivery import service as delivery
 from tejido_notifications.delivery import tasks
+from tejido_notifications.events import HANDLERS
 from tejido_notifications.letters import samples
 from tejido_notifications.models import Delivery, Proof
 from tejido_notifications.proof import commands, keys, service
 from tejido_notifications.settings import jurisdiction, settings
 from tejido_shared.clock import moved_to, now
+from tejido_shared.contracts import ProofSeen, RequestAccessChanged, envelope_of
 from tejido_shared.db import Database
 from tejido_shared.ids import new_id
-from tejido_shared.personal import seal
+from tejido_shared.inbox import receive
+from tejido_shared.personal import seal, unseal
+from tejido_shared.seam import outbox
 from tejido_shared.testing import Issuer
 
 from .conftest import MailServer
@@ -327,6 +331,68 @@ def test_who_may_see_it(client: TestClient, database: Database, issuer: Issuer, 
     assert client.get(f"/v1/deliveries/{new_id()}/proof", headers=issuer.headers("auditoria")).status_code == 404
     wrong = client.get(f"/v1/deliveries/{message}/proof?result=x", headers=issuer.headers("auditoria"))
     assert wrong.status_code == 422
+
+
+def test_a_head_sees_what_concerns_the_own_office_and_a_confidential_petitioner_for_a_reason_only(
+    client: TestClient, database: Database, issuer: Issuer, mail_server: MailServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    message = notice(database)
+    tasks.send_due()
+    with database.tx() as session:
+        about = session.scalars(sa.select(Delivery.about)).one()
+    head, other = (issuer.headers(f"jefatura:{office}") for office in ("oficina-juridica", "gerencia-proyectos"))
+    rest = [issuer.headers(group) for group in ("auditoria", "administracion")]
+    both = issuer.headers("jefatura:gerencia-proyectos", "funcionario:oficina-juridica")
+
+    def seen(by: list[dict[str, str]], ending: str = "proof") -> list[int]:
+        return [client.get(f"/v1/deliveries/{message}/{ending}", headers=who).status_code for who in by]
+
+    access_changed(database, about, 2, "oficina-juridica", confidential=False)
+    access_changed(database, about, 1, "gerencia-proyectos", confidential=True)  # comes late
+    for ending in ("proof", "proof.pdf"):
+        assert seen([head, *rest, other, both], ending) == [200, 200, 200, 404, 404]
+    why = {"reason": "Lo pide la Personería"}
+    path = f"/v1/deliveries/{message}/proof"
+    access_changed(database, about, 3, "oficina-juridica", confidential=True)
+    for ending in ("proof", "proof.pdf"):
+        assert seen([head, *rest, other, both], ending) == [403, 403, 403, 404, 404]
+        assert client.post(f"/v1/deliveries/{message}/{ending}", json={}, headers=head).status_code == 422
+        for who, status in ((other, 404), (both, 404), (rest[0], 403), (rest[1], 404)):
+            assert client.post(f"/v1/deliveries/{message}/{ending}", json=why, headers=who).status_code == status
+    refused = client.get(path, headers=rest[0]).json()
+    assert (refused["type"], refused["title"]) == ("urn:tejido:problem:proof_confidential", "Identidad reservada")
+    assert looks(database) == []
+    caplog.clear()
+    assert ANA in client.post(path, json=why, headers=head).json()["record"]
+    assert client.post(f"{path}.pdf", json=why, headers=head).content.startswith(b"%PDF")
+    assert [(event.about, event.message_id, unseal(event.reason)) for event in looks(database)] == [
+        (about, message, why["reason"])
+    ] * 2
+    assert "Personería" not in caplog.text
+
+    preview = "/v1/templates/requests_submitted/mail/es/preview"
+    asked = {"source": "A\n{{ recipient_email }}", "delivery_id": str(message)}
+    answer = client.post(preview, json=asked, headers=rest[1])
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "message_confidential")
+    access_changed(database, about, 4, "gerencia-proyectos", confidential=False)
+    assert client.post(preview, json=asked, headers=rest[1]).status_code == 200
+    assert "message_previewed" in caplog.text
+    assert seen([head, other]) == [404, 200]
+
+
+def looks(database: Database) -> list[ProofSeen]:
+    """What requests is told of who saw a proof."""
+    with database.tx() as session:
+        told = [one for one in session.scalars(sa.select(outbox.c.envelope)) if one["type"] == ProofSeen.type]
+    return [ProofSeen.model_validate(one["data"]) for one in told]
+
+
+def access_changed(database: Database, request: UUID, version: int, office: str, *, confidential: bool) -> None:
+    event = RequestAccessChanged(request_id=request, office=office, confidential=confidential)
+    envelope = envelope_of(
+        event, event_id=new_id(), subject_version=version, occurred_at=now(), correlation_id="", traceparent=None
+    )
+    assert receive(database, HANDLERS, [{"envelope": envelope.model_dump(mode="json"), "sent": 1}]) == [envelope.id]
 
 
 def test_any_text_can_be_printed(

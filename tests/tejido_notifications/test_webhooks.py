@@ -258,6 +258,16 @@ def test_nothing_sealed_is_told_of_any_event(database: Database) -> None:
         assert not [word for word in PRIVATE if word in json.dumps(known[event.type], ensure_ascii=False).lower()]
         sealed = {n for n, f in contracts.EVENTS[event.type].model_fields.items() if "Sealed" in str(f.annotation)}
         assert set(data) == set(event.data) - sealed - {"assignee"}  # the account of an official
+    # Nor a mail server's words, which may name the recipient and more.
+    about = {"message_id": new_id(), "cause_id": new_id(), "cause_type": "requests.answered", "about": new_id()}
+    for event in (
+        contracts.MessageFailed(**about, failed_at=now(), reason="550 Buzón de Ana, tel. 300 123 4567"),
+        contracts.MessageDelivered(**about, delivered_at=now(), evidence="250 Ok, Ana"),
+    ):
+        told_of = contracts.envelope_of(
+            event, event_id=new_id(), subject_version=1, occurred_at=now(), correlation_id="", traceparent=None
+        )
+        assert set(service.public(event, told_of)["data"]) == set(type(event).model_fields) - {"reason", "evidence"}
     # Nor what a newer publisher adds: nobody here can say whether it is sealed.
     newer = filed()
     newer = newer.model_copy(update={"data": {**newer.data, "recipient_phone": "300"}})

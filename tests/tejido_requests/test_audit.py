@@ -19,8 +19,12 @@ from tejido_requests.db import database, tx
 from tejido_requests.events import HANDLERS
 from tejido_requests.models import AccessRecord, HistoryEntry, ServiceRequest
 from tejido_requests.settings import jurisdiction, settings
+from tejido_shared import contracts
 from tejido_shared.clock import now
+from tejido_shared.inbox import receive
 from tejido_shared.manage import main
+from tejido_shared.personal import seal as seal_text
+from tejido_shared.seam import outbox
 from tejido_shared.testing import Issuer
 
 OFFICE = "atencion-ciudadania"
@@ -310,6 +314,53 @@ def test_who_changed_confidentiality_is_seen_and_names_are_found_accordingly(api
     assert public[-1]["what"] == "Cambió la reserva de la identidad"
     with tx() as session:
         assert session.scalar(sa.select(sa.func.count()).select_from(HistoryEntry)) == 3
+
+
+def test_whoever_holds_letters_is_told_who_may_see_them_and_tells_who_did(api: TestClient, issuer: Issuer) -> None:
+    """What notifications knows: by its events of who saw a proof, the look is recorded here."""
+    request_id = _filed(api, confidential=True)
+    path = f"/v1/service-requests/{request_id}"
+    head = issuer.headers(f"jefatura:{OFFICE}", sub="jefa-1")
+    why = {"reason": "Lo pidió ella"}
+    assert api.post(f"{path}/confidentiality", json=why | {"confidential": False}, headers=head).status_code == 200
+    to_another_type = {"reasons": "Es una denuncia", "request_type": "corruption_report"}
+    assert api.post(f"{path}/retype", json=to_another_type, headers=head).status_code == 200
+    etag = api.get(path, headers=head).headers["ETag"]
+    moved = api.patch(path, json={"office": "oficina-juridica"}, headers=head | {"If-Match": etag})
+    assert moved.status_code == 200, moved.text
+    with tx() as session:
+        row = session.get_one(ServiceRequest, request_id)
+        told = session.scalars(sa.select(outbox.c.envelope).order_by(outbox.c.id)).all()
+        last = row.version
+    submitted = [one["data"] for one in told if one["type"] == contracts.RequestSubmitted.type]
+    assert [one["confidential"] for one in submitted] == [True]
+    changed = [one for one in told if one["type"] == contracts.RequestAccessChanged.type]
+    assert [(one["data"]["office"], one["data"]["confidential"]) for one in changed] == [
+        (OFFICE, False),
+        (OFFICE, True),
+        ("oficina-juridica", True),
+    ]
+    versions = [one["subject_version"] for one in changed]
+    assert versions == sorted(set(versions))
+    assert (versions[0] > 1, versions[-1]) == (True, last)
+
+    seen = contracts.ProofSeen(
+        message_id=uuid4(),
+        cause_type=contracts.RequestSubmitted.type,
+        about=request_id,
+        seen_at=now(),
+        by="jefa-2",
+        reason=contracts.Sealed(seal_text("Recurso de la Personería")),
+    )
+    envelope = contracts.envelope_of(
+        seen, event_id=uuid4(), subject_version=1, occurred_at=now(), correlation_id="", traceparent=None
+    )
+    for _ in range(2):
+        assert receive(database, HANDLERS, [{"envelope": envelope.model_dump(mode="json"), "sent": 1}]) == [envelope.id]
+    accesses = api.get("/v1/accesses", headers=issuer.headers("auditoria")).json()["items"]
+    assert [(item["subject"], item["what"], item["reason"]) for item in accesses] == [
+        ("jefa-2", "identity", "Recurso de la Personería")
+    ]
 
 
 def test_who_took_personal_data_out_is_seen_by_auditors(api: TestClient, issuer: Issuer) -> None:

@@ -238,11 +238,23 @@ class RequestSubmitted(Event):
     article: str = Field(description="Legal source of the term")
     days: list[CountedDay] = Field(default_factory=list, description="From receipt to due date, day by day")
     verbal: bool = False
+    confidential: bool = Field(False, description="Whether who asks is kept from all but those who must know")
     language: str = "es"
     recipient_name: Sealed | None = None
     recipient_email: Sealed | None = Field(None, description="None when the petitioner left no e-mail address")
     recipient_phone: Sealed | None = Field(None, description="Where they are told if there is no e-mail address")
     tracking_code: Sealed
+
+
+class RequestAccessChanged(Event):
+    """Who may see the petitioner of a request changed: it was moved to another office, or the identity was hidden or is shown again."""
+
+    type = "requests.access_changed"
+    subject = "request_id"
+
+    request_id: UUID
+    office: str
+    confidential: bool
 
 
 class RequestBecameOverdue(Event):
@@ -441,6 +453,20 @@ class MessageFailed(Event):
     reason: str
 
 
+class ProofSeen(Event):
+    """Somebody looked at the proof of a notice, with who it went to, and said why."""
+
+    type = "notifications.proof_seen"
+    subject = "message_id"
+
+    message_id: UUID
+    cause_type: str
+    about: UUID
+    seen_at: AwareDatetime
+    by: str = Field(description="Subject of the official's account")
+    reason: Sealed
+
+
 class OrganizationUnreachable(Event):
     """A message for an organization came back, or could not be delivered because nobody is at its address."""
 
@@ -478,6 +504,8 @@ LISTENERS: dict[type[Event], Annotated[tuple[str, ...], "names of services"]] = 
     RequestWithdrawn: ("notifications",),
     RequestAnswered: ("notifications",),
     RequestErased: ("notifications",),
+    RequestAccessChanged: ("notifications",),
+    ProofSeen: ("requests",),
     MessageDelivered: ("requests",),
     MessageFailed: ("requests",),
     OrganizationUnreachable: ("registry",),

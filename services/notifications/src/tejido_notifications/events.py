@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from tejido_notifications.campaigns.organizations import remember_organization
 from tejido_notifications.contacts.addresses import by_telephone
 from tejido_notifications.delivery import service
+from tejido_notifications.proof.access import remember_request
 from tejido_notifications.settings import jurisdiction
 from tejido_notifications.webhooks import service as webhooks
 from tejido_shared.contracts import (
@@ -24,6 +25,7 @@ from tejido_shared.contracts import (
     OrganizationStatusChanged,
     ProjectPresented,
     ProjectStageChanged,
+    RequestAccessChanged,
     RequestAnswered,
     RequestBecameOverdue,
     RequestCompletionAsked,
@@ -78,6 +80,11 @@ def _tell_citizen(session: Session, event: ForCitizens, envelope: Envelope) -> N
             language=event.language,
             context=service.opened(event),
         )
+
+
+def _submitted(session: Session, event: RequestSubmitted, envelope: Envelope) -> None:
+    remember_request(session, event, envelope)
+    _tell_citizen(session, event, envelope)
 
 
 def _tell_organization(session: Session, event: ForOrganizations, envelope: Envelope) -> None:
@@ -184,7 +191,7 @@ def _and_subscribers(handle: Handler) -> Handler:
 HANDLERS: dict[type[Event], Handler] = {
     kind: _and_subscribers(handle)
     for kind, handle in (
-        (RequestSubmitted, _tell_citizen),
+        (RequestSubmitted, _submitted),
         (RequestCompletionAsked, _tell_citizen),
         (RequestExtensionAnnounced, _tell_citizen),
         (RequestDueDateMoved, _tell_citizen),
@@ -195,6 +202,7 @@ HANDLERS: dict[type[Event], Handler] = {
         (RequestReminder, _remind),
         (RequestMessageUndelivered, _ask_another_way),
         (RequestErased, _erase),
+        (RequestAccessChanged, remember_request),
         (OrganizationChanged, remember_organization),
         (OrganizationApplicationReceived, _tell_organization),
         (OrganizationCorrectionAsked, _tell_organization),

@@ -284,6 +284,17 @@ class KnownOrganization(Base):
     )
 
 
+class KnownRequest(Base):
+    """Who may see what was written to the petitioner of a request, from events of requests."""
+
+    __tablename__ = "known_request"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    version: Mapped[int]
+    office: Mapped[str] = mapped_column(comment="Whose it is now")
+    confidential: Mapped[bool] = mapped_column(comment="Who asks is shown for a reason only")
+
+
 class Campaign(Base):
     """A call to many organizations: drafted, tried dry, sent in batches that a kill does not double."""
 

@@ -4,6 +4,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from tejido_requests.audit import service as audit
 from tejido_requests.desk import extensions, service
 from tejido_requests.models import KnownOrganization, KnownProject, ServiceRequest
 from tejido_shared.clock import now
@@ -15,6 +16,7 @@ from tejido_shared.contracts import (
     OrganizationChanged,
     ProjectPresented,
     ProjectStageChanged,
+    ProofSeen,
     RequestAnswered,
     RequestCompletionAsked,
     RequestDueDateMoved,
@@ -24,6 +26,7 @@ from tejido_shared.contracts import (
     RequestWithdrawn,
 )
 from tejido_shared.inbox import Handler
+from tejido_shared.personal import unseal
 
 
 def _remember_organization(session: Session, event: OrganizationChanged, envelope: Envelope) -> None:
@@ -65,6 +68,12 @@ def _on_delivered(session: Session, event: MessageDelivered, _: Envelope) -> Non
         extensions.extension_told(session, request, event.cause_id, event.delivered_at, event.evidence)
 
 
+def _on_proof_seen(session: Session, event: ProofSeen, _: Envelope) -> None:
+    """Whoever sees to whom a notice went sees who asks."""
+    if _about(session, event) is not None:
+        audit.record_access(session, [event.about], event.by, "identity", unseal(event.reason))
+
+
 def _on_failed(session: Session, event: MessageFailed, _: Envelope) -> None:
     request = _about(session, event)
     if request is None:
@@ -82,7 +91,7 @@ _TOLD = {
 """What citizens are told of by mail. Reminders to the house are not waited for."""
 
 
-def _about(session: Session, event: MessageDelivered | MessageFailed) -> ServiceRequest | None:
+def _about(session: Session, event: MessageDelivered | MessageFailed | ProofSeen) -> ServiceRequest | None:
     """The request the message told of; none if it told of something that is not ours to wait for, or the request's data was erased:
     a mail server's reply names people.
     """
@@ -98,4 +107,5 @@ HANDLERS: dict[type[Event], Handler] = {
     ProjectStageChanged: _remember_project,
     MessageDelivered: _on_delivered,
     MessageFailed: _on_failed,
+    ProofSeen: _on_proof_seen,
 }

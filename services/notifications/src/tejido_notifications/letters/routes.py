@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+import structlog
 from fastapi import APIRouter, Depends, Path, Query, Response
 
 from tejido_notifications.db import read, tx
@@ -15,6 +16,7 @@ from tejido_shared.jurisdiction import Role
 from tejido_shared.pages import Page, page_of
 from tejido_shared.problems import NotFound, Problem
 
+log = structlog.get_logger()
 router = APIRouter(prefix="/v1", tags=["templates"])
 
 Reader = Annotated[Principal, Depends(require(Role.SUPERVISOR, Role.HEAD))]
@@ -104,12 +106,15 @@ def read_version(
 def preview_template(
     caller: Reader, text: TextInPath, body: schemas.PreviewIn, response: Response
 ) -> schemas.PreviewOut:
-    """Saves and sends nothing. With a real message (`delivery_id`) the answer is personal data."""
+    """Saves and sends nothing. With a real message (`delivery_id`) the answer is personal data, and who looks is logged."""
     if body.delivery_id is not None and not caller.has(Role.ADMINISTRATOR):
         raise Problem(403, "forbidden")
     response.headers["Cache-Control"] = "no-store"
     with read() as session:
-        return views.preview(session, text, body)
+        shown = views.preview(session, text, body)
+    if body.delivery_id is not None:
+        log.info("message_previewed", delivery_id=str(body.delivery_id), subject=caller.subject)
+    return shown
 
 
 def _check_match(if_match: str | None, number: int) -> None:

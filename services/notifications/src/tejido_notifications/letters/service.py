@@ -14,6 +14,7 @@ from tejido_notifications.letters import queries, samples, sandbox, sources, var
 from tejido_notifications.letters.kinds import OWN
 from tejido_notifications.letters.sources import Form, Source
 from tejido_notifications.models import TemplateVersion
+from tejido_notifications.proof.access import is_confidential
 from tejido_shared.contracts import EVENTS
 from tejido_shared.ids import new_id
 from tejido_shared.refusals import Refused
@@ -134,6 +135,8 @@ def context(session: Session, text: Text, sample: str, delivery_id: UUID | None)
         raise Refused("unknown_message", "delivery_id")
     if delivery.cause_type != text.cause_type:
         raise Refused("other_event", "delivery_id", cause_type=text.cause_type)
+    if is_confidential(session, delivery):
+        raise Refused("message_confidential", "delivery_id")
     return delivery.context
 
 

@@ -5,7 +5,13 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, Field
 
+from tejido_shared.fields import Line, Strict
+
 Result = Literal["delivered", "failed", "bounced"]
+
+
+class WhyIn(Strict):
+    reason: Line = Field(description="Why the caller has to see who asks: recorded with the request")
 
 
 class ProofOut(BaseModel):

@@ -21,7 +21,7 @@ from tejido_notifications.models import Delivery, KnownEvent, Subscription
 from tejido_notifications.settings import jurisdiction, settings
 from tejido_notifications.webhooks import queries, targets
 from tejido_shared.clock import now
-from tejido_shared.contracts import EVENTS, LISTENERS, Envelope, Event
+from tejido_shared.contracts import EVENTS, LISTENERS, Envelope, Event, ProofSeen
 from tejido_shared.ids import new_id
 from tejido_shared.logs import correlation_id
 from tejido_shared.refusals import Refused
@@ -241,8 +241,9 @@ def new_secret() -> str:
 
 
 def events_heard() -> list[str]:
-    """The types of events that can be subscribed to: what this service listens to, and its own."""
-    return [name for name, kind in EVENTS.items() if SERVICE in LISTENERS[kind] or name.startswith(f"{SERVICE}.")]
+    """The types of events that can be subscribed to: what this service listens to, and its own; not who saw what in the house."""
+    heard = [name for name, kind in EVENTS.items() if SERVICE in LISTENERS[kind] or name.startswith(f"{SERVICE}.")]
+    return [name for name in heard if name != ProofSeen.type]
 
 
 def _check_url(url: str) -> None:
@@ -295,12 +296,12 @@ def _passes(value: Any, wanted: list[Any]) -> bool:
 @cache
 def _public_fields(kind: type[Event]) -> frozenset[str]:
     return frozenset(
-        name for name, field in kind.model_fields.items() if name not in _OFFICIALS and not hides(field.annotation)
+        name for name, field in kind.model_fields.items() if name not in _OF_PEOPLE and not hides(field.annotation)
     )
 
 
-_OFFICIALS = ("assignee",)
-"""Fields that name an official's account."""
+_OF_PEOPLE = ("assignee", "evidence", "reason")
+"""Fields that name an official's account, or hold a mail server's words, which may name the recipient."""
 
 
 def _delivery(subscription_id: UUID, body: Mapping[str, Any], correlation: str, at: datetime) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from tejido_requests.intake.service import tokens_of_request
 from tejido_requests.models import ServiceRequest
 from tejido_shared.auth import Principal
 from tejido_shared.clock import now
+from tejido_shared.contracts import RequestAccessChanged
+from tejido_shared.outbox import emit
 from tejido_shared.refusals import NotForThem, Refused
 
 
@@ -33,6 +35,13 @@ def change(session: Session, request: ServiceRequest, caller: Principal, *, conf
     details = {"confidential": confidential}
     service.record(session, request, "confidentiality_changed", now(), caller.subject, details, reason=reason)
     session.flush()
+    tell(session, request)
+
+
+def tell(session: Session, request: ServiceRequest) -> None:
+    """Tells whoever holds letters to the petitioner who may see them. The request's row is as it now is."""
+    event = RequestAccessChanged(request_id=request.id, office=request.office, confidential=request.confidential)
+    emit(session, event, version=request.version)
 
 
 def _of_the_office(request: ServiceRequest, caller: Principal) -> None:

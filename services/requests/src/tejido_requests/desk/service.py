@@ -14,6 +14,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from tejido_requests.audit import confidentiality
 from tejido_requests.audit import service as audit
 from tejido_requests.calendars.service import in_force
 from tejido_requests.clocks import service as clocks
@@ -206,6 +207,8 @@ def retype(
         request.confidential = True
         request.search_tokens = tokens_of_request(request)
     enter(session, request, counted, "retyped", at, author, details, reason=reasons)
+    if hidden:
+        confidentiality.tell(session, request)
     if longer:
         moved = {"old_due_date": before, "new_due_date": counted.due_date, "act": term.article}
         for each in (request, *merged_into(session, request)):
@@ -270,6 +273,7 @@ def move_to_office(session: Session, request: ServiceRequest, office: str, autho
     audit.record(session, request, "moved", now(), author, {"from": request.office, "to": office})
     request.office, request.assignee, request.assigned_at = office, None, None
     session.flush()
+    confidentiality.tell(session, request)
 
 
 # Answering

@@ -250,6 +250,7 @@ def file(session: Session, filing: Filing) -> ServiceRequest:
         article=request.term_article or "",
         days=explained_at_receipt(version, kind.code, counted, filing.language),
         verbal=filing.verbal,
+        confidential=request.confidential,
         language=filing.language,
         recipient_name=sealed(request.petitioner_name),
         recipient_email=sealed(request.petitioner_email),
