@@ -424,7 +424,8 @@ _TOLD = ("notified", "merged_notified", "notified_again")
 def _came_back(session: Session, request: ServiceRequest) -> bool:
     """Whether the mail with the answer failed after it had been taken for delivered, and nothing else is known to have arrived."""
     mine = sa.select(HistoryEntry.kind).where(
-        HistoryEntry.request_id == request.id, HistoryEntry.kind.in_((*_TOLD, "notification_failed"))
+        HistoryEntry.request_id == request.id,
+        HistoryEntry.kind.in_((*_TOLD, "answer_delivered", "notification_failed")),
     )
     last = session.scalar(mine.order_by(HistoryEntry.recorded_at.desc(), HistoryEntry.id.desc()).limit(1))
     return last == "notification_failed"
