@@ -339,17 +339,14 @@ def test_an_organization_is_reached_where_its_representative_is(
         client.get(ITS, headers=other),
         client.put(where, json={"value": BEA}, headers=other),
         client.delete(where, headers=other),
-        client.post(f"{where}/confirmation", json={"evidence": "Acta 1"}, headers=its),
+        client.post(f"{where}/confirmation", json={"value": ANA, "evidence": "Acta 1"}, headers=its),
         client.get(ITS, headers=issuer.headers("ciudadania")),
     ):
         assert answer.status_code == 403
     assert client.get(ITS).status_code == 401
 
 
-def test_officials_act_on_behalf_with_evidence(client: TestClient, database: Database, issuer: Issuer) -> None:
-    registrar = issuer.headers("registro", sub="registrar-1")
-    where = f"{ITS}/addresses/email"
-    assert client.put(where, json={"value": BEA}, headers=registrar).status_code == 404
+def registered(database: Database) -> None:
     with database.tx() as session:
         session.add(
             KnownOrganization(
@@ -361,11 +358,19 @@ def test_officials_act_on_behalf_with_evidence(client: TestClient, database: Dat
                 status="registered",
             )
         )
+
+
+def test_officials_act_on_behalf_with_evidence(client: TestClient, database: Database, issuer: Issuer) -> None:
+    registrar = issuer.headers("registro", sub="registrar-1")
+    where = f"{ITS}/addresses/email"
+    assert client.put(where, json={"value": BEA}, headers=registrar).status_code == 404
+    registered(database)
     unproved = client.put(where, json={"value": BEA}, headers=registrar)
     assert [(a["value"], a["verified_at"]) for a in by_channel(unproved.json())] == [("b…@c….example", None)]
-    assert client.post(f"{where}/confirmation", json={"evidence": " "}, headers=registrar).status_code == 422
+    for bad in ({"value": BEA, "evidence": " "}, {"evidence": "Acta 12 de 2026, firmada"}):
+        assert client.post(f"{where}/confirmation", json=bad, headers=registrar).status_code == 422
     keyed = {**registrar, "Idempotency-Key": "k"}
-    said = {"evidence": "Acta 12 de 2026, firmada"}
+    said = {"value": f" {BEA.upper()}", "evidence": "Acta 12 de 2026, firmada"}
     proved = [client.post(f"{where}/confirmation", json=said, headers=keyed) for _ in range(2)]
     assert proved[0].json() == proved[1].json()
     assert by_channel(proved[0].json())[0]["verified_at"]
@@ -375,6 +380,32 @@ def test_officials_act_on_behalf_with_evidence(client: TestClient, database: Dat
     shown = client.get(ITS, headers=issuer.headers("funcionario:oficina-juridica"))
     assert BEA not in shown.text
     assert BEA in client.get(ITS, headers=issuer.headers(f"representante:{ORGANIZATION}")).text
+
+
+def test_who_vouches_names_the_address_that_waits(client: TestClient, database: Database, issuer: Issuer) -> None:
+    registered(database)
+    its, officer = issuer.headers(f"representante:{ORGANIZATION}"), issuer.headers("funcionario:oficina-juridica")
+    where = f"{ITS}/addresses/email"
+    shown = "junta@correo.example"  # by the document
+    client.put(where, json={"value": shown}, headers=its)
+    assert client.put(where, json={"value": "j@correo.example"}, headers=officer).status_code == 200
+    said = {"value": shown, "evidence": "Acta 12 de 2026"}
+    registrar = issuer.headers("registro", sub="registrar-1")
+    for language, words in (("es", "No es la dirección que está por verificar."), ("en", "This is not the address")):
+        refused = client.post(
+            f"{where}/confirmation",
+            json=said,
+            headers=registrar | {"Accept-Language": language, "Idempotency-Key": "k"},
+        )
+        assert refused.status_code == 422
+        [error] = refused.json()["errors"]
+        assert (error["field"], error["code"]) == ("body.value", "address_not_waiting")
+        assert error["reason"].startswith(words)
+        assert "j@correo.example" not in refused.text
+    assert [a["verified_at"] for a in by_channel(client.get(ITS, headers=its).json())] == [None]
+    client.put(where, json={"value": shown}, headers=its)
+    proved = client.post(f"{where}/confirmation", json=said, headers=registrar | {"Idempotency-Key": "k"})
+    assert (proved.status_code, bool(by_channel(proved.json())[0]["verified_at"])) == (200, True)
 
 
 # One click

@@ -182,13 +182,16 @@ def confirm(
     once: IdempotencyKey,
     caller: Annotated[Principal, Depends(require(*OFFICIALS))],
 ) -> schemas.ContactOut:
-    """For officials who have seen a document that proves it. Who vouched, and by what, is kept."""
+    """For officials who have seen a document that proves it. Who vouched, and by what, is kept.
+
+    They name the address that the document shows; 422 if another one waits to be verified.
+    """
     whose = Whose("organization", str(organization_id), "", caller, owner=False, organization=organization_id)
     with tx() as session:
 
         def act() -> schemas.ContactOut:
             contact = _locked(session, whose)
-            verification.vouch(session, contact, channel, body.evidence, caller.subject)
+            verification.vouch(session, contact, channel, body.value, body.evidence, caller.subject)
             return views.contact_out(session, contact, owner=False)
 
         return once.run(session, schemas.ContactOut, act)

@@ -29,11 +29,12 @@ class PreferencesIn(Strict):
     )
 
 
+AddressValue = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000, pattern=PLAIN)]
+
+
 class AddressIn(Strict):
-    value: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000, pattern=PLAIN)] = (
-        Field(
-            description="E-mail address; telephone number, of this country or with +; what else the channel calls an address"
-        )
+    value: AddressValue = Field(
+        description="E-mail address; telephone number, of this country or with +; what else the channel calls an address"
     )
     rank: int | None = Field(None, ge=0, le=1000, description="Lower is tried first; e-mail is 0 if nothing is said")
 
@@ -45,6 +46,9 @@ class CodeIn(Strict):
 class ConfirmationIn(Strict):
     """What an official saw that proves whose address it is."""
 
+    value: AddressValue = Field(
+        description="The address that the document shows: officials see the one that waits masked"
+    )
     evidence: Annotated[str, StringConstraints(strip_whitespace=True, min_length=5, max_length=500, pattern=PLAIN)]
 
 

@@ -79,9 +79,14 @@ def verify(session: Session, contact: Contact, channel: str, code: str) -> Refus
     return None
 
 
-def vouch(session: Session, contact: Contact, channel: str, evidence: str, official: str) -> None:
-    """Verifies the address on the word of an official, who says what proves it. Raises `Refused` if nothing is to be verified."""
+def vouch(session: Session, contact: Contact, channel: str, value: str, evidence: str, official: str) -> None:
+    """Verifies the address on the word of an official, who says what proves it, and of which address.
+
+    Raises `Refused` if nothing is to be verified, or if it is another address: somebody may have replaced it meanwhile.
+    """
     address = _unproved(session, contact, channel)
+    if address.fingerprint not in service.marks(channel, value):
+        raise Refused("address_not_waiting", "value")
     service.accept(session, contact, address, by=official, evidence=evidence)
 
 
