@@ -408,6 +408,52 @@ def test_who_vouches_names_the_address_that_waits(client: TestClient, database: 
     assert (proved.status_code, bool(by_channel(proved.json())[0]["verified_at"])) == (200, True)
 
 
+def test_officials_undo_no_opt_out_and_leave_their_name(
+    client: TestClient, database: Database, issuer: Issuer, caplog: pytest.LogCaptureFixture
+) -> None:
+    registered(database)
+    its, officer = (
+        issuer.headers(f"representante:{ORGANIZATION}"),
+        issuer.headers("funcionario:oficina-juridica", sub="of-7"),
+    )
+    where = f"{ITS}/addresses/email"
+    calls = f"{where}/opt-outs/campaign"
+    with database.tx() as session:
+        contact = contacts.ensure(session, "organization", str(ORGANIZATION), "")
+        contacts.set_address(session, contact, "email", ANA, None, owner=True)
+        contacts.accept(session, contact, contacts.of_channel(session, contact, "email")[0])
+        url = contacts.unsubscribe_url(session, "email", ANA)
+    client.post(url.partition("/notifications")[2], data={"List-Unsubscribe": "One-Click"})
+    for language, title in (("es", "Solo quien recibe los mensajes"), ("en", "Only for who receives the messages")):
+        refused = client.delete(calls, headers=officer | {"Accept-Language": language})
+        assert (refused.status_code, refused.json()["title"]) == (403, title)
+    assert queue(database, ANA, "notifications_call") is None
+    assert client.delete(calls, headers=its).status_code == 200
+    assert queue(database, ANA, "notifications_call") is not None
+    client.put(where, json={"value": BEA}, headers=its)
+    assert "contact_changed" not in caplog.text, "what it does itself is nobody else's to know"
+
+    said = {"value": BEA, "evidence": "Acta 12 de 2026"}
+    for answer in (
+        client.put(ITS, json={}, headers=officer | {"If-Match": "*"}),
+        client.put(calls, headers=officer),
+        client.put(where, json={"value": BEA}, headers=officer),
+        client.post(f"{where}/confirmation", json=said, headers=officer),
+        client.delete(where, headers=officer),
+    ):
+        assert answer.status_code == 200, answer.text
+    logged = [r.msg for r in caplog.records if isinstance(r.msg, dict) and r.msg["event"] == "contact_changed"]
+    assert {(one["subject"], one["organization_id"]) for one in logged} == {("of-7", str(ORGANIZATION))}
+    assert [(one["change"], one.get("channel"), one.get("category")) for one in logged] == [
+        ("preferences", None, None),
+        ("opt_out", "email", "campaign"),
+        ("address_given", "email", None),
+        ("address_vouched_for", "email", None),
+        ("address_removed", "email", None),
+    ]
+    assert not {ANA, BEA} & {str(value) for one in logged for value in one.values()}
+
+
 # One click
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 from uuid import UUID
 
+import structlog
 from fastapi import APIRouter, Depends, Form, Path, Response
 from fastapi.responses import HTMLResponse
 from sqlalchemy.orm import Session
@@ -21,6 +22,7 @@ from tejido_shared.jurisdiction import Role
 from tejido_shared.problems import NotFound
 from tejido_shared.refusals import NotForThem
 
+log = structlog.get_logger()
 router = APIRouter(prefix="/v1")
 OFFICIALS = (Role.REGISTRAR, Role.OFFICER, Role.HEAD)
 ChannelName = Annotated[str, Path(pattern=r"^[a-z][a-z0-9_]{1,30}$", description="One of the contact's `channels`")]
@@ -62,13 +64,23 @@ def _locked(session: Session, whose: Whose) -> Contact:
     return service.ensure(session, whose.kind, whose.ref, name)
 
 
-def _changed(whose: Whose, response: Response, act: Callable[[Session, Contact], None]) -> schemas.ContactOut:
+def _changed(
+    whose: Whose, response: Response, act: Callable[[Session, Contact], None], change: str, **of: str
+) -> schemas.ContactOut:
     """One act on the contact, locked. All of them may be repeated: the second time changes nothing."""
     with tx() as session:
         contact = _locked(session, whose)
         act(session, contact)
         response.headers["ETag"] = etag(contact)
-        return views.contact_out(session, contact, owner=whose.owner)
+        out = views.contact_out(session, contact, owner=whose.owner)
+    _log(whose, change, **of)
+    return out
+
+
+def _log(whose: Whose, change: str, **of: str) -> None:
+    """What officials change in an organization's contact; never an address."""
+    if not whose.owner:
+        log.info("contact_changed", organization_id=whose.ref, subject=whose.caller.subject, change=change, **of)
 
 
 @router.get("/push-key", tags=["contacts"], summary="What a page subscribes its browser to web push with")
@@ -104,7 +116,9 @@ def _add_routes(path: str, tag: str, find: Callable[..., Whose]) -> None:
             contact = _locked(session, whose)
             service.prefer(session, contact, **body.model_dump())
             response.headers["ETag"] = etag(contact)
-            return views.contact_out(session, contact, owner=whose.owner)
+            out = views.contact_out(session, contact, owner=whose.owner)
+        _log(whose, "preferences")
+        return out
 
     @router.put(one, tags=[tag], summary="Give an address")
     def set_address(
@@ -115,13 +129,21 @@ def _add_routes(path: str, tag: str, find: Callable[..., Whose]) -> None:
             whose,
             response,
             lambda s, contact: service.set_address(s, contact, channel, body.value, body.rank, owner=whose.owner),
+            "address_given",
+            channel=channel,
         )
 
     @router.delete(one, tags=[tag], summary="Take an address away")
     def remove_address(
         channel: ChannelName, whose: Annotated[Whose, Depends(find)], response: Response
     ) -> schemas.ContactOut:
-        return _changed(whose, response, lambda s, contact: service.remove_address(s, contact, channel))
+        return _changed(
+            whose,
+            response,
+            lambda s, contact: service.remove_address(s, contact, channel),
+            "address_removed",
+            channel=channel,
+        )
 
     @router.post(f"{one}/code", tags=[tag], summary="Send a code to the address, by its own channel")
     def send_code(
@@ -149,6 +171,7 @@ def _add_routes(path: str, tag: str, find: Callable[..., Whose]) -> None:
             out = views.contact_out(session, contact, owner=whose.owner)
         if refused is not None:
             raise refused
+        _log(whose, "address_verified", channel=channel)
         return out
 
     @router.put(f"{one}/opt-outs/{{category}}", tags=[tag], summary="No more messages of a category there")
@@ -157,13 +180,28 @@ def _add_routes(path: str, tag: str, find: Callable[..., Whose]) -> None:
     ) -> schemas.ContactOut:
         """409 for legal notices: the law wants them to be sent."""
         how = "account" if whose.owner else "officer"
-        return _changed(whose, response, lambda s, contact: service.opt_out(s, contact, channel, category, how))
+        return _changed(
+            whose,
+            response,
+            lambda s, contact: service.opt_out(s, contact, channel, category, how),
+            "opt_out",
+            channel=channel,
+            category=category,
+        )
 
     @router.delete(f"{one}/opt-outs/{{category}}", tags=[tag], summary="Messages of a category are wanted again")
     def opt_in(
         channel: ChannelName, category: schemas.Category, whose: Annotated[Whose, Depends(find)], response: Response
     ) -> schemas.ContactOut:
-        return _changed(whose, response, lambda s, contact: service.opt_in(s, contact, channel, category))
+        """403 for officials: only who said that they are not wanted says that they are."""
+        return _changed(
+            whose,
+            response,
+            lambda s, contact: service.opt_in(s, contact, channel, category, owner=whose.owner),
+            "opt_in",
+            channel=channel,
+            category=category,
+        )
 
 
 _add_routes("/me/contact", "my contact", _mine)
@@ -194,7 +232,9 @@ def confirm(
             verification.vouch(session, contact, channel, body.value, body.evidence, caller.subject)
             return views.contact_out(session, contact, owner=False)
 
-        return once.run(session, schemas.ContactOut, act)
+        out = once.run(session, schemas.ContactOut, act)
+    _log(whose, "address_vouched_for", channel=channel)
+    return out
 
 
 # One click

@@ -23,7 +23,7 @@ from tejido_notifications.settings import jurisdiction, settings
 from tejido_shared.clock import now
 from tejido_shared.ids import new_id
 from tejido_shared.personal import fingerprints
-from tejido_shared.refusals import Refused
+from tejido_shared.refusals import NotForThem, Refused
 
 _RANKS = {"email": 0, "web_push": 50, "in_app": 100}
 """What is tried first when nobody says."""
@@ -240,8 +240,10 @@ def opt_out(session: Session, contact: Contact, channel: str, category: str, how
     _refuse_category(session, _nobodys(session, channel, address.value), category, how)
 
 
-def opt_in(session: Session, contact: Contact, channel: str, category: str) -> None:
-    """Messages of the category are wanted again."""
+def opt_in(session: Session, contact: Contact, channel: str, category: str, *, owner: bool) -> None:
+    """Messages of the category are wanted again. Raises `NotForThem` unless the contact itself says so."""
+    if not owner:
+        raise NotForThem("only_owner_opts_in")
     address = _verified(session, contact, channel)
     same = sa.select(Address.id).where(queries.marked(marks(channel, address.value)))
     session.execute(sa.delete(OptOut).where(OptOut.address_id.in_(same), OptOut.category == category))
