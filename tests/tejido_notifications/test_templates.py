@@ -175,6 +175,15 @@ REFUSED = [
         "text_fails",
         "turns",
     ),
+    (
+        "mail",
+        "Asunto\n{{ number }}\n{{ 'clock.zz' | say }}",
+        "text_key",
+        "Línea 3: «say» no tiene palabras para esta clave: clock.zz",
+    ),
+    ("mail", "Asunto\n{% if number == 'x' %}{{ 'clock.zz' | say }}{% endif %}x", "text_key", "Línea 2"),
+    ("mail", "Asunto\n{{ ('clock.' ~ language) | say }}", "text_key", "clock.es [full]"),
+    ("mail", "Asunto\n{% set key = 'clock.zz' %}\n{{ key | say }}", "text_key", "Línea 3"),
     ("mail", "Asunto\n" + "é" * 10_000, "text_too_long", "20000"),
     ("mail", "Asunto\n" + "(" * 3 + "{{ " + "(" * 5000 + "1" + ")" * 5000 + "}}", "text_syntax", "RecursionError"),
     ("short", "{{ recipient_name }}", "text_personal", "recipient_name (1)"),
@@ -196,6 +205,14 @@ def test_a_text_that_cannot_be_sent_is_not_saved(client: TestClient, administrat
         english = _save(client, administrator, source, base, **{"Accept-Language": "en"})
         assert english.json()["errors"][0]["reason"] != error["reason"]
         assert client.get(base, headers=administrator).json()["number"] == 0
+
+
+def test_keys_of_the_catalogue_may_be_made_of_variables(client: TestClient, administrator: dict[str, str]) -> None:
+    base = BASE.replace("requests_submitted", "requests_reminder")
+    source = "Vence {{ 'clock.answer' | say }}\n{% set key = 'clock.' ~ clock %}\n{{ key | say }}"
+    assert _save(client, administrator, source, base).status_code == 201
+    [error] = _save(client, administrator, source.replace("~ clock", "~ to | first"), base).json()["errors"]
+    assert (error["code"], "Línea 3" in error["reason"]) == ("text_key", True)
 
 
 def test_what_is_no_version_is_refused(client: TestClient, administrator: dict[str, str]) -> None:

@@ -37,6 +37,7 @@ LARGEST_VALUE = 20_000
 """Characters that a name may hold which the text itself sets."""
 BORROWED = ("abs", "capitalize", "default", "first", "int", "last", "length", "lower", "trim", "upper")
 OURS = ("day", "instant", "local_date", "say")
+_PACKAGE = "tejido_notifications"
 
 _ALLOWED = frozenset(
     {
@@ -52,6 +53,10 @@ class TooMuch(TemplateRuntimeError):  # noqa: N818
     """A text does more than it may."""
 
 
+class NoSuchWords(TemplateRuntimeError):  # noqa: N818
+    """The catalogue holds nothing by a key that a text wants said. The message is the key."""
+
+
 @dataclass
 class _Spent:
     until: float
@@ -64,9 +69,10 @@ _spent: ContextVar[_Spent] = ContextVar("spent")
 
 
 def render(template: Template, fields: Mapping[str, Any], *, strict: bool = False) -> str:
-    """The text with its fields filled in. `strict`: a field that is none must not be shown; else it leaves nothing behind.
+    """The text with its fields filled in.
 
-    Raises whatever a text may do wrong, `TooMuch` among it.
+    `strict`: a field that is none must not be shown, else it leaves nothing behind; a key must be in the catalogue, else it is shown.
+    Raises whatever a text may do wrong, `TooMuch` and `NoSuchWords` among it.
     """
     token = _spent.set(_Spent(time.monotonic() + LONGEST, strict))
     try:
@@ -150,6 +156,13 @@ class _Rules(NodeTransformer):
     visit_Tuple = visit_List  # noqa: N815
 
 
+def unsaid(tree: nodes.Template) -> list[tuple[int, str]]:
+    """Line and key of everything a text wants said that no catalogue holds. A key made of variables is known when it is written."""
+    filters = (part for part in tree.find_all(nodes.Filter) if part.name == "say")
+    keys = {(part.lineno, str(part.node.value)) for part in filters if isinstance(part.node, nodes.Const)}
+    return sorted((line, key) for line, key in keys if not i18n.knows(_PACKAGE, key))
+
+
 def line_of(error: BaseException) -> int:
     """The line of the text in which it failed; 1 if that is not known."""
     lines = [step.lineno for step in traceback.extract_tb(error.__traceback__) if step.filename == "<template>"]
@@ -213,7 +226,10 @@ def _filters(language: str) -> dict[str, Any]:
     def local_date(value: datetime) -> date:
         return value.astimezone(pack.zone).date()
 
-    def say(code: str) -> str:
-        return i18n.text("tejido_notifications", code, language)
+    @pass_context  # as with `_shown`
+    def say(_: Context, code: str) -> str:
+        if _spent.get().strict and not i18n.knows(_PACKAGE, code):
+            raise NoSuchWords(str(code))
+        return i18n.text(_PACKAGE, code, language)
 
     return {"day": day, "instant": instant, "local_date": local_date, "say": say}

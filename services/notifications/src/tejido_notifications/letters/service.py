@@ -85,6 +85,8 @@ def check(text: Text, source: str) -> None:
         raise Refused("text_variable", "source", variables=_listed(unknown))
     if text.form == "short" and (private := variables.named(tree, variables.personal(text.cause_type))):
         raise Refused("text_personal", "source", variables=_listed(private))
+    for line, key in sandbox.unsaid(tree):  # also where no sample leads
+        _refuse("text_key", line, key)
     form, draft = text.form, Source(source, "saved", _DRAFT)
     for name, context in samples.samples(text.cause_type):
         try:
@@ -93,6 +95,8 @@ def check(text: Text, source: str) -> None:
             raise Refused("text_incomplete", "source", sample=name) from None
         except writing.TooLong:
             raise Refused("text_short_too_long", "source", characters=writing.LONGEST_SHORT, sample=name) from None
+        except sandbox.NoSuchWords as error:
+            _refuse("text_key", sandbox.line_of(error), f"{error.message} [{name}]")
         except TemplateError as error:
             _refuse("text_fails", sandbox.line_of(error), f"{error.message} [{name}]")
         except Exception as error:  # noqa: BLE001 - a text may fail in any way; the data is fictional
