@@ -94,6 +94,8 @@ def reason(error: dict[str, Any]) -> str:
     context = {
         name: ", ".join(map(str, v)) if isinstance(v, list | tuple) else v for name, v in error.get("ctx", {}).items()
     }
+    if "expected" in context:  # Pydantic joins it in English: 'a', 'b' or 'c'
+        context["expected"] = str(context["expected"]).replace(" or ", ", ").replace("'", "")
     return i18n.text(PACKAGE, key, **context)
 
 
