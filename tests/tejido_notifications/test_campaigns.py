@@ -1,7 +1,7 @@
 """Calls to many organizations: to whom, once whatever happens, and not to who does not want them."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
@@ -363,6 +363,69 @@ def test_only_while_the_offices_are_open(
     with moved_to(opens + timedelta(seconds=1)):
         sending.send_due()
         assert len(mail_server.received) == 4
+
+
+def meeting_at(begins: datetime) -> dict[str, Any]:
+    ends = begins + timedelta(hours=1)
+    return {**CALL["meeting"], "starts_at": begins.isoformat(), "ends_at": ends.isoformat()}
+
+
+def test_no_invitation_goes_out_once_the_meeting_has_begun(
+    client: TestClient, database: Database, supervisor: dict[str, str], mail_server: MailServer
+) -> None:
+    organizations(database, {"mail": 2})
+    begins = MONDAY + timedelta(hours=1)
+    with moved_to(MONDAY):
+        invitation, call = (
+            drafted(client, supervisor, meeting=meeting_at(begins)),
+            drafted(client, supervisor, meeting=None),
+        )
+        for campaign in (invitation, call):
+            act(client, supervisor, campaign, "start")
+        while tasks.advance():
+            pass
+    with moved_to(begins):
+        sending.send_due()
+        assert len(mail_server.received) == 2
+        assert {one.status for one in deliveries(database, call)} == {"delivered"}
+        for one in deliveries(database, invitation):
+            assert (one.status, one.next_attempt_at) == ("cancelled", None)
+            assert one.last_error == "La invitación habría llegado cuando la reunión ya había empezado."
+        tasks.advance()
+        assert shown(client, supervisor, invitation)["status"] == "done"
+
+
+@pytest.mark.parametrize("look", [sending.send_due, tasks.advance])
+def test_an_invitation_does_not_wait_for_the_offices_to_open_after_the_meeting(
+    client: TestClient, database: Database, supervisor: dict[str, str], look: Callable[[], object]
+) -> None:
+    organizations(database, {"mail": 2})
+    with moved_to(FRIDAY_EVENING - timedelta(hours=3)):
+        campaign = drafted(client, supervisor, meeting=meeting_at(FRIDAY_EVENING + timedelta(hours=15)))
+        act(client, supervisor, campaign, "start")
+        while tasks.advance():
+            pass
+        assert {one.status for one in deliveries(database, campaign)} == {"pending"}
+    with moved_to(FRIDAY_EVENING):
+        look()
+    assert {(one.status, one.next_attempt_at) for one in deliveries(database, campaign)} == {("cancelled", None)}
+
+
+def test_an_invitation_does_not_wait_for_quiet_hours_to_end_after_the_meeting(
+    client: TestClient, database: Database, supervisor: dict[str, str]
+) -> None:
+    organizations(database, {"mail": 1})
+    with database.tx() as session:
+        session.execute(sa.update(Contact).values(quiet_from=time(9), quiet_until=time(11), version=2))
+    with moved_to(MONDAY):
+        campaign = drafted(client, supervisor, meeting=meeting_at(MONDAY + timedelta(minutes=30)))
+        act(client, supervisor, campaign, "start")
+        while tasks.advance():
+            pass
+        [one] = deliveries(database, campaign)
+        assert (one.status, one.next_attempt_at) == ("cancelled", None)
+        assert one.last_error == "La invitación habría llegado cuando la reunión ya había empezado."
+        assert shown(client, supervisor, campaign)["status"] == "done"
 
 
 @given(st.datetimes(datetime(2026, 1, 1), datetime(2028, 1, 1), timezones=st.just(UTC)))

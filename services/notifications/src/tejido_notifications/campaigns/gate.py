@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from tejido_notifications.campaigns import queries
 from tejido_notifications.campaigns.invitations import CAUSE
+from tejido_notifications.campaigns.schemas import begins_at
 from tejido_notifications.contacts import service as contacts
 from tejido_notifications.hours import in_office_hours
 from tejido_shared.clock import now
@@ -39,7 +40,7 @@ def stopped(session: Session, messages: Iterable[Waiting]) -> dict[UUID, Stopped
     """Which of the messages must not be sent now.
 
     Asked a moment before every attempt, for a message may wait for days: its recipient may have opted out, the address may have bounced,
-    quiet hours may have begun, its campaign may have been stopped.
+    quiet hours may have begun, its campaign may have been stopped, the meeting it invites to may have begun.
     """
     asked = [one for one in messages if one.category != "legal" and one.channel != "webhook"]
     if not asked:
@@ -72,4 +73,7 @@ def _stopped(
             return Stopped()
         if campaign.office_hours:
             starts = max(starts, in_office_hours(instant))
+        begins = begins_at(campaign.date)
+        if begins is not None and begins <= starts:
+            return Stopped("meeting_past")
     return Stopped(until=starts) if starts > instant else None

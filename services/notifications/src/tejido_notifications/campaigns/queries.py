@@ -17,7 +17,7 @@ LATE = timedelta(days=1)
 """How long after it was cancelled messages of a campaign may still turn up that were being sent then."""
 DELIVERY: Any = sa.inspect(Delivery).local_table
 _CAMPAIGN: Any = sa.inspect(Campaign).local_table
-_STATES = sa.select(_CAMPAIGN.c.id, _CAMPAIGN.c.status, _CAMPAIGN.c.office_hours).where(
+_STATES = sa.select(_CAMPAIGN.c.id, _CAMPAIGN.c.status, _CAMPAIGN.c.office_hours, _CAMPAIGN.c.date).where(
     _CAMPAIGN.c.id.in_(sa.bindparam("ids", expanding=True))
 )
 
@@ -32,7 +32,7 @@ def one(session: Session, campaign_id: UUID, *, lock: bool = False) -> Campaign 
 
 
 def states(session: Session, campaign_ids: Collection[UUID]) -> dict[UUID, sa.Row[Any]]:
-    """Status of each, and whether it keeps to office hours."""
+    """Status of each, whether it keeps to office hours, and the meeting it invites to."""
     if not campaign_ids:
         return {}
     return {row.id: row for row in session.execute(_STATES, {"ids": list(campaign_ids)})}

@@ -1,5 +1,6 @@
 """Shapes of calls. What goes out holds no addresses."""
 
+from datetime import datetime
 from string import Formatter
 from typing import Any, Literal, Self
 from uuid import UUID
@@ -139,3 +140,8 @@ class CampaignQuery(PageQuery):
 def segment_of(stored: dict[str, Any]) -> Segment:
     """The segment of a stored campaign."""
     return Segment.model_validate(stored)
+
+
+def begins_at(stored: dict[str, Any] | None) -> datetime | None:
+    """When the meeting of a stored campaign begins, if it invites to one."""
+    return datetime.fromisoformat(stored["starts_at"]) if stored is not None else None

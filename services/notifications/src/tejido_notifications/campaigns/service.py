@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session
 
 from tejido_notifications.campaigns import queries
 from tejido_notifications.campaigns.invitations import CAUSE
-from tejido_notifications.campaigns.schemas import CampaignIn, segment_of
+from tejido_notifications.campaigns.schemas import CampaignIn, begins_at, segment_of
 from tejido_notifications.contacts.service import Known
+from tejido_notifications.delivery.service import text
 from tejido_notifications.hours import in_office_hours
 from tejido_notifications.letters.kinds import Call
 from tejido_notifications.models import Address, Campaign, Delivery
@@ -123,6 +124,13 @@ def _step(session: Session, campaign: Campaign) -> bool:
         return True
     instant = now()
     goes = in_office_hours(instant) if campaign.office_hours else instant
+    begins = begins_at(campaign.date)
+    if begins is not None:
+        # `gate` would not look at what waits for the offices before they open.
+        earliest = sa.func.greatest(goes, Delivery.send_from, Delivery.next_attempt_at)
+        late = {"status": "cancelled", "next_attempt_at": None, "last_error": text("meeting_past")}
+        if queries.change_waiting(session, campaign.id, earliest >= begins, MANY, **late):
+            return True
     # What was held goes again; what is due after the offices closed waits for them.
     stays: sa.ColumnElement[bool] = Delivery.next_attempt_at.is_(None)
     if goes > instant:

@@ -12,8 +12,8 @@ RUN_SECONDS = 2.0
 
 
 def advance() -> bool:
-    """Queues messages of running campaigns, holds those of paused ones and cancels those of cancelled ones, batch by batch, for a few
-    seconds at most. Returns whether there may be more to do."""
+    """Queues messages of running campaigns, holds those of paused ones, cancels those of cancelled ones and what would come after
+    the meeting, batch by batch, for a few seconds at most. Returns whether there may be more to do."""
     until = time.monotonic() + RUN_SECONDS
     while time.monotonic() < until:
         with tx() as session:
