@@ -230,7 +230,7 @@ def test_segments(
     client: TestClient, database: Database, supervisor: dict[str, str], segment: dict[str, Any], fits: Any
 ) -> None:
     organizations(database, {"mail": 20, "cancelled": 4})
-    campaign = drafted(client, supervisor, segment=segment)
+    campaign = drafted(client, supervisor, segment=segment, meeting=None)
     with database.tx() as session:
         everybody = list(session.scalars(sa.select(KnownOrganization)))
     dry = client.get(f"/v1/campaigns/{campaign['id']}/dry-run", headers=supervisor).json()
@@ -238,7 +238,7 @@ def test_segments(
     expected = [o for o in everybody if fits(o) and (o.status == "registered" or not registered)]
     assert dry["total"] == len(expected)
     if expected:
-        one = drafted(client, supervisor, segment={**segment, "ids": [str(expected[0].id)]})
+        one = drafted(client, supervisor, segment={**segment, "ids": [str(expected[0].id)]}, meeting=None)
         assert client.get(f"/v1/campaigns/{one['id']}/dry-run", headers=supervisor).json()["total"] == 1
 
 
@@ -501,15 +501,40 @@ def test_what_cannot_be_sent_is_refused(
     assert (field, code) in [(error["field"], error["code"]) for error in answer.json()["errors"]]
 
 
-def test_a_meeting_that_is_over(client: TestClient, supervisor: dict[str, str]) -> None:
-    campaign = drafted(client, supervisor)
-    with moved_to(datetime(2026, 12, 15, 14, 1, tzinfo=UTC)):
-        answer = client.post(f"/v1/campaigns/{campaign['id']}/start", headers=supervisor)
-    assert (answer.status_code, answer.json()["title"]) == (409, "La reunión ya pasó")
+@pytest.mark.parametrize(
+    ("instant", "office_hours", "status"),
+    [
+        (MONDAY, False, 409),
+        (MONDAY - timedelta(minutes=1), True, 200),
+        (MONDAY - timedelta(hours=12), True, 200),
+        (FRIDAY_EVENING, True, 409),  # the offices open after the meeting
+        (FRIDAY_EVENING, False, 200),
+    ],
+)
+def test_what_would_come_after_the_meeting_is_not_begun(
+    client: TestClient, supervisor: dict[str, str], instant: datetime, office_hours: bool, status: int
+) -> None:
+    begins = FRIDAY_EVENING + timedelta(hours=15) if instant == FRIDAY_EVENING else MONDAY
+    with moved_to(begins - timedelta(days=4)):
+        draft, paused = (
+            drafted(client, supervisor, meeting=meeting_at(begins), office_hours=office_hours) for _ in range(2)
+        )
+        act(client, supervisor, paused, "start")
+        act(client, supervisor, paused, "pause")
+    with moved_to(instant):
+        tried = client.get(f"/v1/campaigns/{draft['id']}/dry-run", headers=supervisor)
+        started = client.post(f"/v1/campaigns/{draft['id']}/start", headers=supervisor)
+        resumed = client.post(f"/v1/campaigns/{paused['id']}/resume", headers=supervisor)
+        for answer in (tried, started, resumed):
+            assert answer.status_code == status, answer.text
+            if status == 409:
+                said = answer.json()
+                assert (said["type"], said["title"]) == ("urn:tejido:problem:meeting_past", "Llegaría tarde")
+        assert shown(client, supervisor, paused)["status"] == ("paused" if status == 409 else "running")
 
 
 def test_who_calls_and_who_looks(client: TestClient, issuer: Issuer, supervisor: dict[str, str]) -> None:
-    campaign = drafted(client, supervisor)
+    campaign = drafted(client, supervisor, meeting=None)
     for group, reads, writes in (
         ("administracion", 200, 201),
         ("jefatura:oficina-juridica", 200, 403),

@@ -63,14 +63,21 @@ def act(session: Session, campaign: Campaign, what: Act) -> None:
     before, after = _STEPS[what]
     _expect(campaign, *before)
     instant = now()
+    if after == "running":
+        expect_in_time(campaign)
     if what == "start":
-        if campaign.date is not None and datetime.fromisoformat(campaign.date["starts_at"]) <= instant:
-            raise Refused("meeting_past")
         campaign.started_at = instant
         campaign.total = queries.count(session, segment_of(campaign.segment))
     campaign.status = after
     campaign.ended_at = instant if after == "cancelled" else None
     session.flush()
+
+
+def expect_in_time(campaign: Campaign) -> None:
+    """Raises `Refused` if the meeting it invites to begins before anything may go out."""
+    begins = begins_at(campaign.date)
+    if begins is not None and begins <= _goes(campaign, now()):
+        raise Refused("meeting_past")
 
 
 def step(session: Session) -> bool:
@@ -112,6 +119,11 @@ def _expect(campaign: Campaign, *statuses: str) -> None:
         raise Refused(f"campaign_{campaign.status}")
 
 
+def _goes(campaign: Campaign, instant: datetime) -> datetime:
+    """When its messages may go out, from the instant on."""
+    return in_office_hours(instant) if campaign.office_hours else instant
+
+
 def _step(session: Session, campaign: Campaign) -> bool:
     if campaign.status == "paused":
         held = Delivery.next_attempt_at.is_not(None)
@@ -123,7 +135,7 @@ def _step(session: Session, campaign: Campaign) -> bool:
         _queue_some(session, campaign)
         return True
     instant = now()
-    goes = in_office_hours(instant) if campaign.office_hours else instant
+    goes = _goes(campaign, instant)
     begins = begins_at(campaign.date)
     if begins is not None:
         # `gate` would not look at what waits for the offices before they open.
@@ -169,7 +181,7 @@ def _queue_some(session: Session, campaign: Campaign) -> None:
 def _insert(session: Session, campaign: Campaign, rows: list[sa.Row[Any]]) -> int:
     """One statement for all. Addresses are copied as they lie, encrypted; only what each is told is encrypted anew."""
     instant = now()
-    begins = in_office_hours(instant) if campaign.office_hours else instant
+    begins = _goes(campaign, instant)
     starts = [max(begins, _wishes(row).after_quiet_hours(begins)) for row in rows]
     uuids = sa.ARRAY(sa.Uuid())
     told = [seal(call(campaign, row).model_dump_json()).encode() for row in rows]

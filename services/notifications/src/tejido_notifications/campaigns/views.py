@@ -38,7 +38,8 @@ def campaign_out(session: Session, campaign: Campaign) -> schemas.CampaignOut:
 
 
 def dry_run(session: Session, campaign: Campaign) -> schemas.DryRunOut:
-    """What would be sent now. Raises `Refused` if the letter cannot be written."""
+    """What would be sent now. Raises `Refused` if it could not be started, or the letter cannot be written."""
+    service.expect_in_time(campaign)
     segment, channels = schemas.segment_of(campaign.segment), settings().channels
     reach = queries.reach(session, segment, channels)
     query = queries.candidates(segment, channels)
