@@ -487,6 +487,18 @@ def test_a_draft_is_changed_by_who_saw_it(client: TestClient, supervisor: dict[s
             "body.meeting.ends_at",
             "meeting_backwards",
         ),
+        (
+            {
+                "meeting": {
+                    **CALL["meeting"],
+                    "starts_at": "9999-12-31T23:59:58-12:00",
+                    "ends_at": "9999-12-31T23:59:59-12:00",
+                }
+            },
+            "body.meeting.ends_at",
+            "meeting_far",
+        ),
+        ({"meeting": {**CALL["meeting"], "ends_at": "2999-12-15T14:00:00Z"}}, "body.meeting.ends_at", "meeting_far"),
         ({"segment": {"types": ["x"] * 101}}, "body.segment.types", "too_long"),
         ({"segment": {"status": []}}, "body.segment.status", "extra_forbidden"),
         ({"subject": "dos\nlíneas"}, "body.subject", "string_pattern_mismatch"),

@@ -1,6 +1,6 @@
 """Shapes of calls. What goes out holds no addresses."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from string import Formatter
 from typing import Any, Literal, Self
 from uuid import UUID
@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from tejido_notifications.letters.kinds import Meeting
+from tejido_shared.clock import now
 from tejido_shared.fields import Line, Paragraphs, Strict
 from tejido_shared.pages import PageQuery
 from tejido_shared.refusals import Refused
@@ -16,6 +17,8 @@ PLACEHOLDERS = ("organization_name", "organization_number")
 """What subject and text may hold between braces."""
 Status = Literal["draft", "running", "paused", "cancelled", "done"]
 MOST = 1000
+LONGEST_AHEAD = timedelta(days=730)
+"""Of a meeting: whatever is further is a slip, and the last instants of the year 9999 fit no calendar."""
 
 
 class Segment(Strict):
@@ -38,9 +41,11 @@ class MeetingIn(Strict):
     place: Line
 
     @model_validator(mode="after")
-    def _forward(self) -> Self:
+    def _plausible(self) -> Self:
         if self.starts_at >= self.ends_at:
             raise Refused("meeting_backwards", "meeting.ends_at")
+        if self.ends_at > now() + LONGEST_AHEAD:
+            raise Refused("meeting_far", "meeting.ends_at", days=LONGEST_AHEAD.days)
         return self
 
 
