@@ -135,6 +135,28 @@ def test_figures_agree_with_what_happened(
     assert oldest == pytest.approx((NOON - min(due)).total_seconds(), abs=5)
 
 
+def test_what_waits_for_a_system_that_is_not_called_is_not_due(
+    client: TestClient, database: Database, issuer: Issuer
+) -> None:
+    waits = {"channel": "webhook", "audience": "subscriber", "category": "service"}
+    with database.tx() as session:
+        for hours, state in (
+            (5, {"active": False}),
+            (4, {"active": False, "rests_until": NOON - timedelta(hours=1)}),
+            (3, {"rests_until": NOON + timedelta(hours=1)}),
+            (2, {"rests_until": NOON - timedelta(minutes=1)}),
+            (1, {}),
+        ):
+            one = subscription(id=new_id(), **state)
+            session.add(one)
+            since = NOON - timedelta(hours=hours)
+            session.add(message(since, **waits, recipient_key=str(one.id), next_attempt_at=since))
+    with moved_to(NOON):
+        [found] = client.get("/v1/figures", headers=issuer.headers("auditoria")).json()["now"]
+    assert (found["channel"], found["waiting"], found["due"]) == ("webhook", 5, 2)
+    assert found["oldest_due_seconds"] == pytest.approx(2 * 3600, abs=5)
+
+
 def test_periods_and_readers(client: TestClient, issuer: Issuer) -> None:
     auditor = issuer.headers("auditoria")
     for params, field, code in (

@@ -16,8 +16,11 @@ _SECONDS = sa.extract("epoch", Delivery.delivered_at - sa.func.greatest(Delivery
 
 
 def waiting(session: Session, at: datetime) -> Rows:
-    """By channel and category: all that waits, what is due, and since when the oldest of it is due."""
-    due = Delivery.next_attempt_at <= at
+    """By channel and category: all that waits, what is due, and since when the oldest of it is due. What waits for a subscription that is
+    stopped or rests is not due."""
+    awake = Subscription.rests_until.is_(None) | (Subscription.rests_until <= at)
+    called = sa.select(sa.cast(Subscription.id, sa.Text)).where(Subscription.active, awake)
+    due = (Delivery.next_attempt_at <= at) & ((Delivery.channel != "webhook") | Delivery.recipient_key.in_(called))
     query = sa.select(
         *_KIND,
         sa.func.count().label("waiting"),
