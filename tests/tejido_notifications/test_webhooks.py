@@ -747,6 +747,22 @@ def test_only_administrators(client: TestClient, issuer: Issuer) -> None:
     assert client.get(f"{one}/attempts", headers=admin).status_code == 404
 
 
+def test_what_is_told_again_counts_from_when_it_was_asked_for(
+    client: TestClient, database: Database, issuer: Issuer, receivers: Callable[..., Receiver]
+) -> None:
+    admin, receiver = issuer.headers("administracion"), receivers()
+    old = filed().model_copy(update={"occurred_at": now() - timedelta(days=10)})
+    tell(database, old)
+    subscription = subscribed(database, receiver, "requests.submitted")
+    period = {"since": (old.occurred_at - timedelta(days=1)).isoformat()}
+    for times in (1, 2):  # first what it had never been told, then what it had
+        assert client.post(f"/v1/webhooks/{subscription}/replays", json=period, headers=admin).json()["queued"] == 1
+        tasks.send_due()
+        assert receiver.ids == [str(old.id)] * times
+        [flow] = client.get("/v1/figures", headers=admin).json()["period"]
+        assert 0 <= flow["seconds"]["p50"] < 60
+
+
 def test_what_was_missed_is_told_again(
     client: TestClient,
     database: Database,

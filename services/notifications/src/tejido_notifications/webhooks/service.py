@@ -110,9 +110,11 @@ def replay(
     ]
     instant = now()
     # A microsecond apart, so that they are sent in the order in which they happened.
+    instants = (instant + timedelta(microseconds=place) for place in range(len(bodies)))
+    # Figures count from when it was asked for, not from what happened long before.
     rows = [
-        _delivery(subscription.id, body, correlation_id.get(), instant + timedelta(microseconds=place))
-        for place, body in enumerate(bodies)
+        {**_delivery(subscription.id, body, correlation_id.get(), at), "send_from": at}
+        for body, at in zip(bodies, instants, strict=True)
     ]
     return Replayed(_queue(session, rows, again=True), not rest, rest[0].occurred_at if rest else until)
 
@@ -329,7 +331,8 @@ def _queue(session: Session, rows: list[dict[str, Any]], *, again: bool = False)
         return 0
     new = insert(Delivery)
     if again:
-        fresh: dict[str, Any] = {name: new.excluded[name] for name in ("context", "correlation_id", "next_attempt_at")}
+        told_anew = ("context", "correlation_id", "next_attempt_at", "send_from")
+        fresh: dict[str, Any] = {name: new.excluded[name] for name in told_anew}
         fresh |= dict.fromkeys(("delivered_at", "evidence", "last_error", "sender"))
         fresh |= {"status": "pending", "attempts": 0, "version": Delivery.version + 1}
         idle = sa.and_(Delivery.status != "pending", Delivery.status != "sending", Delivery.erased_at.is_(None))
