@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 
 from tejido_registry.app import create_app
 from tejido_shared.db import Database
-from tejido_shared.testing import Issuer
+from tejido_shared.testing import Issuer, wait_until
 
 from .test_directory import create, say
 
@@ -112,6 +112,8 @@ def test_pages_hold_each_once_and_keys_stay(api: TestClient, registrar: dict[str
     assert len(walk("/v1/hsds/services", organization_id=one)) == 2
     empty = api.get("/v1/hsds/organizations", params={"page": 9}).json()
     assert (empty["empty"], empty["contents"]) == (True, [])
+    # The feed waits for what tests beside these write in other databases of the server.
+    wait_until(lambda: len(api.get("/v1/changes").json()["items"]) == len(made), 60, "the changes")
     instant = api.get("/v1/changes").json()["items"][-1]["at"]
     assert walk("/v1/hsds/organizations", modified_after=instant) == []
     for wrong in ({"page": 0}, {"per_page": 1000}, {"modified_after": "2026-01-01"}, {"x": 1}):
