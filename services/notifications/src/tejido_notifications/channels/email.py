@@ -366,7 +366,7 @@ def _text(kind: str, text: str) -> Part:
     return {
         "Content-Type": f'text/{kind}; charset="utf-8"',
         "Content-Transfer-Encoding": "quoted-printable",
-    }, b2a_qp(crlf)
+    }, b2a_qp(crlf).replace(b"=\r\n", b"=\n").replace(b"=\n", b"=\r\n")  # it breaks a text of one line by LF alone
 
 
 def _file(file: Attached) -> Part:
