@@ -23,7 +23,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from fastapi.testclient import TestClient
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import settings as tried
 from hypothesis import strategies as st
 from py_vapid import Vapid02
@@ -107,6 +107,7 @@ def _lines(part: Any) -> str:
 
 @tried(max_examples=200, deadline=None)
 @given(subject=st.text(min_size=1), body=st.text(), html=st.text())
+@example(subject="0", body="é" * 400, html="é" * 400)  # one long line
 def test_whatever_is_written_arrives_and_nothing_in_it_becomes_a_header(subject: str, body: str, html: str) -> None:
     letter = Letter(one_line(subject), body, "es", html=html)
     raw = Mailer(settings())._content(_message(letter=letter), ANA)
